@@ -1,0 +1,56 @@
+# Springback. `make help` lists what there is to make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+# Nothing below needs a network once the install is done. One thread a process: the same numbers everywhere.
+export HF_HUB_OFFLINE := 1
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+
+NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+.PHONY: help book test lab models bench outputs setup-cell clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+book: $(INSTALLED) ## run the notebooks that changed and build the site in _build/html
+	@$(BIN)/python book/build.py
+
+test: export SPRINGBACK_PROGRESS := off
+test: $(INSTALLED) ## check style, code, models, notebooks and, in a browser, the built site
+	$(BIN)/python tests/book/browser.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest tests/unit tests/model tests/notebooks chapters book/template.ipynb $(NBVAL)
+	$(BIN)/python book/build.py --stored --clean
+	$(BIN)/pytest tests/book
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab chapters
+
+models: $(INSTALLED) ## pre-train the micro models again (hours)
+	@$(BIN)/python -m helpers.pretrain
+
+bench: $(INSTALLED) ## measure what the book costs on this machine
+	@for part in tests/bench/bench_*.py; do $(BIN)/python $$part || exit 1; done
+
+outputs: $(INSTALLED) ## run the notebooks that changed and store their outputs in chapters/ (for maintainers)
+	@$(BIN)/python book/build.py --write-outputs
+
+setup-cell: $(INSTALLED) ## put the set-up cell, made from _config.yml's address, into every notebook
+	@$(BIN)/python book/build.py --write-setup-cell
+
+clean: ## remove what the book was built from and to; installed packages and unfinished trainings stay
+	rm -rf _build/html _build/.doctrees _build/source _build/executed
+
+# Done again only when what is to be installed changes; the stamp is last, so that a broken install is repeated.
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Springback needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is not one of them: name one that is, as in 'make PYTHON=python3.12 $(MAKECMDGOALS)'." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@

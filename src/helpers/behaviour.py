@@ -1,0 +1,150 @@
+"""What is measured on a model: how it behaves, how far it has moved, what it knows.
+
+A behaviour is scored at the decision point, the token after the prompt. The model's probabilities there are
+weighed by the oracle, the exact posterior of the good pole (`helpers.world`), so the score has no sampling noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from helpers import world
+from helpers.compression import encode, logits
+
+Measure = dict[str, float]
+
+
+class Scorer:
+    """Scores one behaviour on fixed prompts; call it with (model, tokenizer).
+
+    Args:
+        behaviour: "mood", "refusal", "truth" or "instruction".
+        n: number of prompts.
+        seed: seed of the prompts.
+        split: prompts held out from every alignment set (default), or "train".
+    """
+
+    def __init__(self, behaviour: str, n: int = 128, seed: int = 0, split: str | None = "held_out"):
+        source = world.load()
+        self.behaviour = behaviour
+        self.prompts = source.prompts(behaviour, n, seed, split)
+        self._decisions = [source.decision(prompt, behaviour) for prompt in self.prompts]
+
+    def __call__(self, model, tokenizer) -> Measure:
+        """Returns:
+        share: mean over prompts of P(good) / (P(good) + P(bad)) for the next token.
+        log_odds: mean over prompts of log P(good) - log P(bad), in nats. It does not saturate as the share does.
+        legal: mean probability of all tokens that the grammar allows next, under either pole.
+        """
+        rows = encode(tokenizer, self.prompts, end=False)
+        last = torch.tensor([len(row) - 1 for row in rows])
+        after = logits(model, rows).cpu()[torch.arange(len(rows)), last]
+        probabilities = torch.softmax(after.double(), -1).numpy()
+        ids = {t: tokenizer(t, add_special_tokens=False)["input_ids"][0] for d in self._decisions for t in d}
+        good, bad = np.zeros(len(rows)), np.zeros(len(rows))
+        for i, decision in enumerate(self._decisions):
+            for token, posterior in decision.items():
+                good[i] += probabilities[i, ids[token]] * posterior
+                bad[i] += probabilities[i, ids[token]] * (1 - posterior)
+        tiny = np.finfo(float).tiny
+        return {
+            "share": float(np.mean(good / np.maximum(good + bad, tiny))),
+            "log_odds": float(np.mean(np.log(np.maximum(good, tiny)) - np.log(np.maximum(bad, tiny)))),
+            "legal": float(np.mean(good + bad)),
+        }
+
+
+@torch.no_grad()
+def sample(model, tokenizer, prompts: list[str], seed: int = 0, max_new_tokens: int = 80) -> list[str]:
+    """Complete each prompt by sampling at temperature 1 until END; "" asks for a document from scratch.
+
+    Returns:
+        the whole texts, prompt and completion. The caller's random state is left as it was.
+    """
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
+    rows = encode(tokenizer, prompts, end=False)
+    longest = max(map(len, rows))
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):  # on the left, so that every row goes on at the same place
+        ids[i, longest - len(row) :] = torch.tensor(row)
+        mask[i, longest - len(row) :] = 1
+    was_training = model.training
+    model.eval()
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        out = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=max_new_tokens,
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            pad_token_id=tokenizer.eos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    model.train(was_training)
+    completions = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+    return [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+
+
+def judge_samples(model, tokenizer, behaviour: str, n: int = 64, seed: int = 0) -> Measure:
+    """Sample answers to held-out prompts and let the oracle read them.
+
+    Returns:
+        share: mean exact posterior of the good pole given each answer, read as far as it is grammatical.
+        grammatical: share of answers that are whole documents of the behaviour.
+    """
+    source = world.load()
+    texts = sample(model, tokenizer, source.prompts(behaviour, n, seed), seed)
+    verdicts = [source.judge(text, behaviour) for text in texts]
+    return {
+        "share": float(np.mean([v.good for v in verdicts])),
+        "grammatical": float(np.mean([v.grammatical for v in verdicts])),
+    }
+
+
+def grammatical(model, tokenizer, n: int = 200, seed: int = 0) -> float:
+    """Share of documents sampled from scratch that the world's grammar can produce."""
+    source = world.load()
+    return float(np.mean([source.log_prob(text) > -np.inf for text in sample(model, tokenizer, [""] * n, seed)]))
+
+
+def knowledge(model, tokenizer, facts: list[world.Fact], batch_size: int = 256) -> np.ndarray:
+    """For each fact, whether the model's likeliest next token after the cloze is the answer: bool (facts,)."""
+    right = []
+    for start in range(0, len(facts), batch_size):
+        part = facts[start : start + batch_size]
+        rows = encode(tokenizer, [fact.prompt for fact in part], end=False)
+        last = torch.tensor([len(row) - 1 for row in rows])
+        best = logits(model, rows).cpu()[torch.arange(len(rows)), last].argmax(-1)
+        answers = [tokenizer(fact.answer, add_special_tokens=False)["input_ids"][0] for fact in part]
+        right += [int(b) == a for b, a in zip(best, answers, strict=True)]
+    return np.array(right)
+
+
+def kl_divergence(model, reference, tokenizer, texts: list[str], batch_size: int = 64) -> float:
+    """KL(model || reference) in nats per token, exact over the vocabulary, on the positions of `texts` (END too).
+
+    Raises:
+        ValueError: the models have different vocabularies.
+    """
+    rows = encode(tokenizer, texts)
+    total, count = 0.0, 0
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        ours, theirs = logits(model, part).double(), logits(reference, part).double().to(model.device)
+        if ours.shape != theirs.shape:
+            raise ValueError(
+                f"The models have vocabularies of {ours.shape[-1]} and {theirs.shape[-1]} tokens; KL needs one."
+            )
+        ours, theirs = ours.log_softmax(-1), theirs.log_softmax(-1)
+        divergence = (ours.exp() * (ours - theirs)).sum(-1)
+        for row, values in zip(part, divergence, strict=True):
+            total += float(values[: len(row) - 1].sum())
+            count += len(row) - 1
+    return total / count

@@ -1,0 +1,426 @@
+"""Fine-tuning in one call: TRL's `SFTTrainer`, once through the data, measuring on the way.
+
+The learning rate is constant and no example comes twice, so one run visits every smaller data size: the state after
+k examples is what a run on those k examples alone would have given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers.compression import encode
+from helpers.models import Loaded, seeded
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Measure = Callable[[Any, Any], float | Mapping[str, float]]
+
+COLUMNS = ("step", "examples", "tokens", "train_loss")
+CHECKPOINT = "finetune.pt"
+CHECKPOINT_SECONDS = 60
+DIVERGED = 10  # times the loss of guessing uniformly: what is so wrong no longer learns
+
+
+class TrainingDiverged(ValueError):
+    """The loss or the weights are no longer numbers, or the loss has left every sensible range."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """The run was stopped by Ctrl-C or by the notebook's stop button."""
+
+
+class Run(NamedTuple):
+    """What a fine-tuning run gave.
+
+    table: one row a measurement, with the step, the examples and the tokens seen so far (prompts counted, padding
+        not), train_loss (nats per trained token, mean over the steps since the row before) and a column a measure.
+    loaded: the model as trained.
+    """
+
+    table: pd.DataFrame
+    loaded: Loaded
+
+
+def finetune(
+    loaded: Loaded,
+    data: Dataset,
+    *,
+    learning_rate: float,
+    batch_size: int = 8,
+    measure: Measure | Mapping[str, Measure] | None = None,
+    at: Sequence[int] | None = None,
+    seed: int = 0,
+    optimizer: str = "adamw_torch_fused",
+    folder: str | Path | None = None,
+    progress: bool = True,
+    on_measure: Callable[[pd.DataFrame], None] | None = None,
+    label: str = "fine-tuning",
+) -> Run:
+    """Train a model once through `data`, in an order drawn from `seed`, and measure it on the way.
+
+    No warm-up, no weight decay, no dropout; gradients are clipped at norm 1. The model is changed in place (`fork` it
+    first to keep the old one), but only by a run that reaches its end: one that fails or is stopped puts the weights
+    back. The same call gives the same numbers to the bit on the same machine and thread count.
+
+    Args:
+        loaded: a model from `models.load`; its adapter decides what is trained.
+        data: with columns ``prompt`` and ``completion`` (the loss is on the completion and END alone), or ``text``.
+        learning_rate: constant.
+        batch_size: examples an optimiser step; the last step takes what is left.
+        measure: functions of (model, tokenizer) by name, called in evaluation mode without gradients. A number becomes
+            the column of that name; a dictionary becomes the columns "name_key". One function without a name gives
+            a dictionary, whose keys are the columns.
+        at: example counts at which to measure. A count inside a step is measured after that step. By default 0, then
+            doubling from the first step on, and the end.
+        seed: of the order of the data, and of random numbers that a measure draws.
+        optimizer: a name that transformers knows, such as "adamw_torch_fused" or "sgd".
+        folder: where to keep a checkpoint, so that the same call can go on with a stopped run, to the same result.
+        progress: show a bar; the environment variable SPRINGBACK_PROGRESS=off hides them all.
+        on_measure: called with the table so far after each measurement.
+        label: what the bar is called.
+
+    Raises:
+        ValueError: an argument out of range; data that is empty, lacks the columns or is too long for the model; a
+            folder that holds another run.
+        TrainingDiverged: names the step and the learning rate.
+        TrainingInterrupted: on Ctrl-C.
+        OSError: the checkpoint cannot be written.
+    """
+    _check_settings(learning_rate, batch_size, optimizer)
+    with seeded(seed):
+        examples = tokenize(data, loaded)
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(len(examples))
+        run = _Run(
+            loaded=loaded,
+            examples=[examples[i] for i in order],
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            steps=_steps(at, len(examples), batch_size),
+            measures={"": measure} if callable(measure) else measure or {},
+            seed=seed,
+            optimizer=optimizer,
+            on_measure=on_measure,
+        )
+        if folder is not None:
+            run.resume(Path(folder))
+        run.train(label, progress and os.environ.get("SPRINGBACK_PROGRESS") != "off")
+    return Run(run.table(), loaded)
+
+
+def tokenize(data: Dataset, loaded: Loaded) -> list[dict[str, list[int]]]:
+    """Token ids and labels of each example, END last; the label of a token that is not trained on is -100.
+
+    Prompt and completion are tokenised apart: the model learns from the very tokens that it will be asked with.
+
+    Raises:
+        ValueError: no examples, other columns, or an example that is longer than the model's context.
+    """
+    columns = getattr(data, "column_names", None)
+    if not isinstance(columns, list):
+        raise ValueError(f"data must be a datasets.Dataset, not {type(data).__name__}.")
+    if len(data) == 0:
+        raise ValueError("data is empty: fine-tuning needs at least one example.")
+    used = next((names for names in (("prompt", "completion"), ("text",)) if set(names) <= set(columns)), None)
+    if used is None:
+        raise ValueError(f"data has the columns {', '.join(columns)}: it needs prompt and completion, or text.")
+    texts = {name: list(data[name]) for name in used}
+    for name, column in texts.items():
+        for i, text in enumerate(column):
+            if not isinstance(text, str):
+                raise ValueError(f"Example {i} of data has the {name} {text!r}, which is no text.")
+    tokenizer = loaded.tokenizer
+    # `encode` puts END behind, so a text that has it already loses it first.
+    whole = encode(tokenizer, [text.removesuffix(tokenizer.eos_token) for text in texts[used[-1]]])
+    if "prompt" in texts:
+        pairs = [(p, row[1:]) for p, row in zip(encode(tokenizer, texts["prompt"], end=False), whole, strict=True)]
+    else:
+        pairs = [(row[:1], row[1:]) for row in whole]
+    limit = getattr(loaded.model.config, "max_position_embeddings", None) or math.inf
+    longest = max(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
+    if (length := sum(map(len, pairs[longest]))) > limit:
+        raise ValueError(f"Example {longest} of data has {length} tokens, the model reads {limit}: shorten or drop it.")
+    return [{"input_ids": before + after, "labels": [-100] * len(before) + after} for before, after in pairs]
+
+
+def _check_settings(learning_rate: float, batch_size: int, optimizer: str) -> None:
+    from transformers.training_args import OptimizerNames
+
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError(f"learning_rate must be a finite number above zero, not {learning_rate}.")
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size}.")
+    known = [name.value for name in OptimizerNames]
+    if optimizer not in known:
+        raise ValueError(f"Unknown optimizer {optimizer!r}: choose from {', '.join(known)}.")
+
+
+def _steps(at: Sequence[int] | None, examples: int, batch_size: int) -> list[int]:
+    """The optimiser steps after which to measure."""
+    last = math.ceil(examples / batch_size)
+    if at is None:
+        return [0, *(2**k for k in range(last.bit_length()) if 2**k < last), last]
+    wrong = [count for count in at if not 0 <= count <= examples]
+    if wrong:
+        raise ValueError(f"at asks for {wrong[0]} examples: the counts must lie between 0 and the data's {examples}.")
+    return sorted({math.ceil(count / batch_size) for count in at})
+
+
+@dataclass
+class _Run:
+    """What one run is given, and how far it has come."""
+
+    loaded: Loaded
+    examples: list[dict[str, list[int]]]  # in the order of training
+    learning_rate: float
+    batch_size: int
+    steps: list[int]  # at which to measure
+    measures: Mapping[str, Measure]
+    seed: int
+    optimizer: str
+    on_measure: Callable[[pd.DataFrame], None] | None
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)  # of the steps since the last row
+    rows: list[dict[str, float]] = field(default_factory=list)
+    optimizer_state: dict | None = None  # to go on with
+    file: Path | None = None
+    saved: float = 0.0  # when; at first long ago, so that a run begins by trying whether it can save
+
+    def __post_init__(self) -> None:
+        self.model = self.loaded.model
+        self.last = math.ceil(len(self.examples) / self.batch_size)
+        self.tokens = np.cumsum([0, *(len(example["input_ids"]) for example in self.examples)])
+        self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        if not self.weights:
+            raise ValueError(f"Model {self.loaded.name!r} has no weight that requires a gradient: nothing to train.")
+        self.before = self._copy_weights()
+
+    def table(self) -> pd.DataFrame:
+        """The rows so far."""
+        return pd.DataFrame(self.rows, columns=None if self.rows else list(COLUMNS))
+
+    # ---- training ------------------------------------------------------------------------------------------
+
+    def train(self, label: str, show: bool) -> None:
+        """Take the steps that are left; if that fails, put the weights back to what they were before the run."""
+        from tqdm.auto import tqdm
+
+        done = min(self.step * self.batch_size, len(self.examples))
+        with tqdm(total=len(self.examples), initial=done, desc=label, unit="example", disable=not show) as self.bar:
+            try:
+                if self.rows:
+                    self._show()
+                if self.step < self.last:
+                    self._train()
+            except KeyboardInterrupt:
+                self._put_weights(self.before)
+                goes_on = f"The same call goes on from {self.file}." if self.file else "folder= would keep checkpoints."
+                raise TrainingInterrupted(
+                    f"Stopped after step {self.step} of {self.last}; the model is as it was before the run. {goes_on}"
+                ) from None
+            except BaseException:
+                self._put_weights(self.before)
+                raise
+            finally:
+                self.model.zero_grad(set_to_none=True)
+                self.model.eval()
+
+    def _train(self) -> None:
+        from datasets import Dataset
+        from transformers import PrinterCallback, Trainer
+        from trl import SFTConfig, SFTTrainer
+        from trl.trainer.utils import disable_dropout_in_model
+
+        run, first = self, self.step
+
+        class Watched(SFTTrainer):
+            def compute_loss(self, *args, **kwargs):
+                # The model's own loss. SFTTrainer's is the same number and costs a quarter more time here, for the
+                # entropy and the accuracy of each batch.
+                return Trainer.compute_loss(self, *args, **kwargs)
+
+            def training_step(self, *args, **kwargs):
+                run.reach(first + self.state.global_step, self.optimizer)
+                loss = super().training_step(*args, **kwargs)
+                run.note(float(loss))
+                return loss
+
+        arguments = SFTConfig(
+            output_dir=tempfile.gettempdir(),  # asked for, but nothing is written there
+            per_device_train_batch_size=self.batch_size,
+            num_train_epochs=1,
+            learning_rate=self.learning_rate,
+            lr_scheduler_type="constant",
+            optim=self.optimizer,
+            max_grad_norm=1.0,
+            seed=self.seed,
+            train_sampling_strategy="sequential",  # shuffled already
+            max_length=None,  # lengths are checked already
+            bf16=False,
+            activation_checkpointing=False,
+            use_cpu=self.model.device.type == "cpu",
+            dataloader_pin_memory=False,
+            remove_unused_columns=False,
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        disable_dropout_in_model(self.model)
+        weights = self._copy_weights()
+        data = Dataset.from_list(self.examples[first * self.batch_size :])
+        trainer = Watched(self.model, arguments, train_dataset=data, processing_class=self.loaded.tokenizer)
+        trainer.remove_callback(PrinterCallback)
+        # SFTTrainer leaves two marks: it rounds the adapters of a 4-bit model to bfloat16, and it replaces the method
+        # forward by one that a copy of the model would share with the original.
+        self._put_weights(weights)
+        vars(getattr(self.model, "get_base_model", lambda: self.model)()).pop("forward", None)
+        if self.optimizer_state is not None:
+            trainer.create_optimizer().load_state_dict(self.optimizer_state)
+        if arguments.use_cpu:
+            # Before training Accelerate collects all of Python's garbage: 0.3 s over what is imported by then, and
+            # worth it only where memory is a GPU's.
+            trainer.accelerator.free_memory = lambda: None
+        trainer.train()
+        self.reach(self.last, trainer.optimizer)
+
+    def reach(self, step: int, optimizer) -> None:
+        """The weights are those after `step` steps: measure and save if it is time to."""
+        self.bar.update(min(step * self.batch_size, len(self.examples)) - self.bar.n)
+        self.step = step
+        due = step in self.steps and (not self.rows or self.rows[-1]["step"] < step)
+        if due or step == self.last:
+            self._check_weights()
+        if due:
+            self._measure()
+        if self.file is not None and (due or step == self.last or time.monotonic() > self.saved + CHECKPOINT_SECONDS):
+            self._save(optimizer)
+
+    def note(self, loss: float) -> None:
+        """The loss of the step under way, before the weights change."""
+        guessing = math.log(self.model.config.vocab_size)
+        if not loss < DIVERGED * guessing:  # nor is NaN
+            raise self._diverged(self.step + 1, f"the loss is {loss:.4g} nats a token (guessing: {guessing:.2g})")
+        self.losses.append(loss)
+
+    def _check_weights(self) -> None:
+        if not all(weight.isfinite().all() for weight in self.weights.values()):
+            raise self._diverged(self.step, "some weights are no longer finite numbers")
+
+    def _diverged(self, step: int, what: str) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"Training diverged at step {step} with learning rate {self.learning_rate:g}: {what}. "
+            "Choose a smaller learning rate; the model is as it was before the run."
+        )
+
+    def _measure(self) -> None:
+        examples = min(self.step * self.batch_size, len(self.examples))
+        loss = float(np.mean(self.losses)) if self.losses else math.nan
+        row = {"step": self.step, "examples": examples, "tokens": int(self.tokens[examples]), "train_loss": loss}
+        self.model.eval()
+        with torch.no_grad(), seeded(self.seed):
+            for name, function in self.measures.items():
+                new = _columns(name, function(self.model, self.loaded.tokenizer))
+                if twice := set(new) & set(row):
+                    raise ValueError(f"Measure {name!r} gives the column {min(twice)!r}, which is there already.")
+                row |= new
+        self.model.train()
+        self.rows.append(row)
+        self.losses = []
+        self._show()
+
+    def _show(self) -> None:
+        if self.on_measure is not None:
+            self.on_measure(self.table())
+
+    def _copy_weights(self) -> dict[str, torch.Tensor]:
+        return {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def _put_weights(self, values: dict[str, torch.Tensor]) -> None:
+        for name, weight in self.weights.items():
+            weight.data = values[name].clone()
+
+    # ---- checkpoints ---------------------------------------------------------------------------------------
+
+    def resume(self, folder: Path) -> None:
+        """Keep checkpoints in `folder`, and go on from the one that is there."""
+        self.file, self.key = folder / CHECKPOINT, self._fingerprint()
+        if not self.file.exists():
+            return
+        try:
+            kept = torch.load(self.file, map_location=self.model.device, weights_only=True)
+        except Exception:  # torch raises what it likes
+            raise ValueError(f"{self.file} is damaged: delete it to start again.") from None
+        if kept["key"] != self.key:
+            raise ValueError(
+                f"{self.file} is of another run (other model, data or settings): choose another folder, or delete it."
+            )
+        self.step, self.losses, self.rows = kept["step"], kept["losses"], kept["rows"]
+        self.optimizer_state, self.saved = kept["optimizer"], time.monotonic()
+        self._put_weights(kept["weights"])
+
+    def _save(self, optimizer) -> None:
+        """Replace the checkpoint, whole or not at all."""
+        content = {
+            "key": self.key,
+            "step": self.step,
+            "losses": self.losses,
+            "rows": self.rows,
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "optimizer": optimizer.state_dict(),
+        }
+        buffer = io.BytesIO()  # straight to the file, torch would hide what the system says of a full disk
+        torch.save(content, buffer)
+        partial = self.file.with_suffix(".partial")
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as stream:
+                stream.write(buffer.getbuffer())
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(self.file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise OSError(
+                f"The checkpoint {self.file} cannot be written ({error.strerror}): free some space or choose another "
+                "folder; the model is as it was before the run."
+            ) from None
+        self.saved = time.monotonic()
+
+    def _fingerprint(self) -> str:
+        """Hash of all that decides the result."""
+        settings = (self.learning_rate, self.batch_size, self.steps, sorted(self.measures), self.seed, self.optimizer)
+        sha = hashlib.sha256(repr((settings, self.examples)).encode())
+        for name, weight in self.model.state_dict().items():
+            sha.update(name.encode())
+            sha.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        return sha.hexdigest()
+
+
+def _columns(name: str, value: float | Mapping[str, float]) -> dict[str, float]:
+    if not name and not isinstance(value, Mapping):
+        raise ValueError(
+            f"A measure without a name must give a dictionary, not {value!r}: name it, as in {{'kl': ...}}."
+        )
+    try:
+        if isinstance(value, Mapping):
+            return {f"{name}_{key}" if name else key: float(number) for key, number in value.items()}
+        return {name: float(value)}
+    except (TypeError, ValueError):
+        raise ValueError(f"Measure {name!r} gave {value!r}, neither a number nor a dictionary of numbers.") from None

@@ -1,0 +1,117 @@
+"""Every page of the built book, in a browser with the network cut."""
+
+import build
+import pytest
+
+SITE = build.BUILD / "html"
+LIMIT = 400_000  # bytes of a page beyond what all pages share
+NARROW = 380  # CSS pixels
+
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts)
+if not PAGES:
+    pytest.fail("_build/html has no site: 'make book' builds it, or 'python book/build.py --stored'.", pytrace=False)
+FIGURES = [name for name in PAGES if "plotly-graph-div" in (SITE / name).read_text("utf-8")]
+SLIDERS = [name for name in FIGURES if '"sliders":[' in (SITE / name).read_text("utf-8")]
+
+# The contrast of each text of the figures (WCAG 2) against the first opaque background behind it.
+CONTRAST = """() => {
+  const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = (color) => {
+    const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = parse(color).map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const opaque = (color) => color.startsWith("rgb(") || (parse(color)[3] ?? 1) > 0.99;
+  const background = (element) => {
+    while (element && !opaque(getComputedStyle(element).backgroundColor)) element = element.parentElement;
+    return element ? getComputedStyle(element).backgroundColor : "rgb(255, 255, 255)";
+  };
+  return [...document.querySelectorAll("figure.springback")].flatMap((figure) => {
+    const behind = luminance(background(figure));
+    const texts = [...figure.querySelectorAll(".main-svg text, figcaption")];
+    return texts.filter((text) => text.textContent.trim()).map((text) => {
+      const ink = luminance(getComputedStyle(text)[text.localName == "text" ? "fill" : "color"]);
+      return [text.textContent, (Math.max(ink, behind) + 0.05) / (Math.min(ink, behind) + 0.05)];
+    });
+  });
+}"""
+
+# What a figure holds and what it has drawn.
+STATE = """(d) => [
+  JSON.stringify(d.data.map((trace) => trace.y)),
+  [...d.querySelectorAll(".trace path")].map((path) => path.getAttribute("d")).join(),
+]"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page(visit, name):
+    opened = visit(name)
+    opened.no_trouble()
+    page = opened.page
+    assert opened.own_bytes <= LIMIT
+    assert page.title()
+    ids = page.eval_on_selector_all("figure [id^=figure-]", "all => all.map((e) => e.id)")
+    assert len(ids) == len(set(ids)), "the same figure stands twice on the page"
+    assert page.eval_on_selector_all("img:not([alt])", "all => all.map((e) => e.src)") == []
+    assert page.eval_on_selector_all(".bd-article img[alt='']", "all => all.map((e) => e.src)") == []
+    assert page.eval_on_selector_all("figure[role=img]", "all => all.filter((e) => !e.ariaLabel?.trim()).length") == 0
+    assert page.locator(".widget-subarea, .jupyter-widgets").count() == 0
+    assert page.locator("mjx-merror").count() == 0
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn(visit, name):
+    page = visit(name).page
+    for figure in page.locator(".plotly-graph-div").all():
+        assert figure.locator("xpath=ancestor::figure[@role='img' and @aria-label]").count() == 1
+        drawn = figure.evaluate(
+            "(d) => ({traces: d.data.length, marks: d.querySelectorAll('.trace :is(path, text, image)').length})"
+        )
+        assert drawn["traces"] > 0
+        assert drawn["marks"] >= drawn["traces"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_of_figures_is_readable(visit, name, scheme):
+    page = visit(name, scheme=scheme).page
+    assert page.locator("html").get_attribute("data-theme") == scheme
+    contrasts = page.evaluate(CONTRAST)
+    assert contrasts
+    assert [(text, ratio) for text, ratio in contrasts if ratio < 4.5] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_narrow_page_does_not_scroll_sideways(visit, name):
+    opened = visit(name, width=NARROW)
+    opened.no_trouble()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= NARROW
+    for figure in opened.page.locator(".plotly-graph-div").all():
+        box = figure.locator(".main-svg").first.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= NARROW
+
+
+def test_there_is_a_slider():
+    assert SLIDERS
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_dragging_a_slider_moves_the_curves(visit, name):
+    opened = visit(name)
+    for figure in opened.page.locator(".plotly-graph-div:has(.slider-container)").all():
+        figure.scroll_into_view_if_needed()
+        grip = figure.locator(".slider-grip-rect").bounding_box()
+        rail = figure.locator(".slider-rail-touch-rect").bounding_box()
+        before = figure.evaluate(STATE)
+        mouse = opened.page.mouse
+        mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+        mouse.down()
+        end = rail["x"] + (2 if grip["x"] > rail["x"] + rail["width"] / 2 else rail["width"] - 2)
+        mouse.move(end, rail["y"] + rail["height"] / 2, steps=12)
+        mouse.up()
+        opened.page.wait_for_timeout(300)
+        after = figure.evaluate(STATE)
+        assert after[0] != before[0], "the data did not change"
+        assert after[1] != before[1], "the drawing did not change"
+    opened.no_trouble()

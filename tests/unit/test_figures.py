@@ -1,0 +1,237 @@
+"""Figures: what is drawn, what a screen reader is told, what a page weighs."""
+
+import re
+
+import nbclient
+import nbformat
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from helpers import figures
+
+TABLE = pd.DataFrame(
+    {
+        "examples": [1, 2, 4] * 2,
+        "score": [0.9, 0.5, 0.123456789, 0.8, 0.7, 0.6],
+        "low": [0.8, 0.4, 0.1, 0.7, 0.6, 0.5],
+        "high": [1.0, 0.6, 0.2, 0.9, 0.8, 0.7],
+        "log_odds": [2.2, 0.0, -2.0, 1.4, 0.8, 0.4],
+        "run": ["a"] * 3 + ["b"] * 3,
+    }
+)
+BAND = {"low": "low", "high": "high"}
+
+
+def lines(figure):
+    return [trace for trace in figure.data if trace.fill is None]
+
+
+# present
+
+
+def test_present_gives_lab_and_page_the_same_figure():
+    figure = figures.curves(TABLE, "examples", "score", "run")
+    bundle = figures.present(figure, alt='It "falls" < 1.', caption="A & B")._repr_mimebundle_()
+    assert bundle["text/plain"] == 'It "falls" < 1.'
+    assert [trace["name"] for trace in bundle["application/vnd.plotly.v1+json"]["data"]] == ["a", "b"]
+    page = bundle["text/html"]
+    assert page.startswith('<figure class="springback" role="img" aria-label="It &quot;falls&quot; &lt; 1."')
+    name = re.search('div id="(figure-[0-9a-f]{12})"', page)[1]
+    assert f'aria-describedby="{name}-caption"' in page
+    assert f'<figcaption id="{name}-caption">A &amp; B</figcaption></figure>' in page
+    assert "<script src" not in page and "https://" not in page
+
+
+def test_present_is_the_same_in_every_run_and_differs_with_the_content():
+    def page(alt, y):
+        return figures.present(go.Figure(go.Scatter(y=y)), alt=alt)._repr_mimebundle_()["text/html"]
+
+    assert page("one", [1, 2]) == page("one", [1, 2])
+    names = {re.search('id="([^"]+)"', page(*what))[1] for what in [("one", [1, 2]), ("two", [1, 2]), ("one", [1, 3])]}
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_present_refuses_an_empty_alt_text(alt):
+    with pytest.raises(ValueError, match="alt is empty"):
+        figures.present(go.Figure(), alt=alt)
+
+
+def test_present_rounds_and_unpacks_arrays():
+    heat = go.Heatmap(z=np.array([[1 / 3, 2e-9], [np.nan, 123456.7]]), x=np.arange(2, dtype=np.int16))
+    data = figures.present(go.Figure(heat), alt="x").figure["data"][0]
+    assert data["z"] == [[0.33333, 2e-9], [None, 123460.0]]
+    assert data["x"] == [0, 1]
+
+
+def test_present_on_colab_brings_plotly_along(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "google.colab", object())
+    bundle = figures.present(go.Figure(go.Scatter(y=[1])), alt="x")._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    assert re.search(r'<script [^>]*src="https://', bundle["text/html"])
+
+
+# Live
+
+
+class Display:
+    """Stands in for IPython's display and its handle."""
+
+    def __init__(self):
+        self.shown = []
+
+    def __call__(self, presented, display_id):
+        assert display_id is True
+        self.shown.append(presented)
+        return self
+
+    def update(self, presented, raw=False):
+        if not raw:  # what makes JupyterLab draw again is not a figure
+            self.shown.append(presented)
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    screen = Display()
+    monkeypatch.setattr(figures, "display", screen)
+    return screen
+
+
+def points(presented):
+    return len(presented.figure["data"][0]["y"])
+
+
+def draw(n):
+    return go.Figure(go.Scatter(y=list(range(n))))
+
+
+def test_live_shows_every_update_in_one_place(screen, monkeypatch):
+    monkeypatch.delenv("SPRINGBACK_PROGRESS")
+    live = figures.Live(draw, alt="It grows.", every=0)
+    for n in (1, 2, 3):
+        live.update(n)
+    live.close()
+    assert [points(one) for one in screen.shown] == [1, 2, 3]
+
+
+def test_live_skips_updates_that_come_too_soon_but_never_the_last(screen, monkeypatch):
+    monkeypatch.delenv("SPRINGBACK_PROGRESS")
+    live = figures.Live(draw, alt="It grows.", every=3600)
+    for n in (1, 2, 3):
+        live.update(n)
+    live.close()
+    live.close()
+    assert [points(one) for one in screen.shown] == [1, 3]
+
+
+def test_live_is_drawn_once_when_progress_is_off_also_after_an_error(screen, monkeypatch):
+    monkeypatch.setenv("SPRINGBACK_PROGRESS", "off")
+    with pytest.raises(KeyboardInterrupt), figures.Live(draw, alt="It grows.") as live:
+        live.update(1)
+        live.update(2)
+        assert screen.shown == []
+        raise KeyboardInterrupt
+    assert [points(one) for one in screen.shown] == [2]
+
+
+def test_live_refuses_an_empty_alt_text_before_the_run():
+    with pytest.raises(ValueError, match="alt is empty"):
+        figures.Live(draw, alt="")
+
+
+@pytest.mark.parametrize("progress", ["off", "on"])
+def test_live_leaves_one_output_in_a_notebook(progress):
+    code = (
+        f"import os; os.environ['SPRINGBACK_PROGRESS'] = '{progress}'\n"
+        "from helpers import figures\nimport plotly.graph_objects as go\n"
+        "with figures.Live(lambda n: go.Figure(go.Scatter(y=[n] * n)), alt='It grows.', every=0) as live:\n"
+        "    for n in (1, 2, 3):\n        live.update(n)\n"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert output.data["application/vnd.plotly.v1+json"]["data"][0]["y"] == [3, 3, 3]
+    assert output.data["text/html"] == figures.present(go.Figure(go.Scatter(y=[3] * 3)), alt="It grows.").html()
+
+
+# curves, slider_curves, bars
+
+
+def test_curves_draws_a_line_and_a_band_for_each_value():
+    figure = figures.curves(TABLE, "examples", "score", "run", **BAND, log_x=True, x_title="negative examples")
+    assert [trace.name for trace in lines(figure)] == ["a", "b"]
+    assert len(figure.data) == 4
+    assert list(figure.data[0].y) == [1.0, 0.6, 0.2, 0.1, 0.4, 0.8]  # up along high, back along low
+    assert figure.layout.xaxis.type == "log"
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("negative examples", "score")
+
+
+def test_no_two_lines_differ_by_colour_alone():
+    many = pd.concat([TABLE[TABLE["run"] == "a"].assign(run=name) for name in "abcdef"])
+    drawn = lines(figures.curves(many, "examples", "score", "run"))
+    for look in (lambda t: t.line.color, lambda t: t.line.dash, lambda t: t.marker.symbol):
+        assert len({look(trace) for trace in drawn}) == 6
+    patterns = [trace.marker.pattern.shape for trace in figures.bars(many, "examples", "score", "run").data]
+    assert len(set(patterns)) == 6
+
+
+def test_buttons_change_data_and_titles():
+    figure = figures.curves(
+        TABLE, "examples", "score", "run", buttons={"Share": {}, "Log-odds": {"y": "log_odds", "y_title": "log-odds"}}
+    )
+    share, log_odds = figure.layout.updatemenus[0].buttons
+    assert (share.label, log_odds.label) == ("Share", "Log-odds")
+    assert log_odds.args[0]["y"] == [[2.2, 0.0, -2.0], [1.4, 0.8, 0.4]]
+    assert log_odds.args[1]["yaxis.title.text"] == "log-odds"
+    assert list(lines(figure)[0].y) == share.args[0]["y"][0] == [0.9, 0.5, 0.123456789]
+
+
+def test_slider_keeps_axes_and_lines_and_moves_the_data():
+    halved = TABLE.assign(score=TABLE["score"] / 2)
+    figure = figures.slider_curves(
+        {"whole": TABLE, "half, a only": halved[halved["run"] == "a"]}, "examples", "score", "run", slider_title="Size"
+    )
+    whole, half = figure.layout.sliders[0].steps
+    assert half.args[0]["y"] == [[0.45, 0.25, 0.123456789 / 2], []]
+    assert whole.args[0]["y"][1] == [0.8, 0.7, 0.6]
+    assert not [key for step in (whole, half) for key in step.args[1] if "range" in key]
+    low, high = figure.layout.yaxis.range
+    assert low < 0.123456789 / 2 and high > 0.9
+    assert figure.layout.sliders[0].transition.duration == 0
+
+
+def test_bars_have_their_interval():
+    figure = figures.bars(TABLE, "examples", "score", "run", **BAND)
+    assert [trace.name for trace in figure.data] == ["a", "b"]
+    assert list(figure.data[0].x) == ["1", "2", "4"]
+    assert figure.data[0].error_y.array == pytest.approx([0.1, 0.1, 0.2 - 0.123456789])
+    assert figure.data[0].error_y.arrayminus == pytest.approx([0.1, 0.1, 0.023456789])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": "loss"}, "no column 'loss'; it has examples, score"),
+        ({"by": "seed"}, "no column 'seed'"),
+        ({"low": "low"}, "both ends of the interval"),
+        ({"table": TABLE[:0]}, "table is empty"),
+    ],
+)
+@pytest.mark.parametrize("draw", [figures.curves, figures.bars])
+def test_bad_tables_are_refused(draw, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        draw(**{"table": TABLE, "x": "examples", "y": "score", "by": "run", **arguments})
+
+
+def test_bad_views_are_refused():
+    with pytest.raises(ValueError, match="log_x: column 'log_odds'"):
+        figures.curves(TABLE, "log_odds", "score", "run", log_x=True)
+    with pytest.raises(ValueError, match="every button or for none"):
+        figures.curves(TABLE, "examples", "score", "run", buttons={"x": {}, "y": BAND})
+    with pytest.raises(ValueError, match="tables is empty"):
+        figures.slider_curves({}, "examples", "score", "run", slider_title="Size")
+    with pytest.raises(ValueError, match="no column 'loss'"):
+        figures.slider_curves({"a": TABLE}, "examples", "loss", "run", slider_title="Size")
