@@ -181,9 +181,13 @@ def collate(rows: list[np.ndarray]) -> dict:
 
 
 def train(
-    name: str, recipe: Recipe, windows: np.ndarray, tokenizer, target: Path, work: Path, save_every: int = 500
+    name: str, recipe: Recipe, windows: np.ndarray, tokenizer, target: Path, work: Path, save_every: int = 512
 ) -> None:
-    """Train one model, writing revisions to `target` and, every `save_every` steps, a checkpoint to resume from."""
+    """Train one model, writing revisions to `target` and, every `save_every` steps, a checkpoint to resume from.
+
+    The loss is logged as a mean over 32 steps, or over `save_every` if that is less: a checkpoint does not hold a sum
+    that has begun, so `save_every` above 32 must be a multiple of it.
+    """
     import time
 
     import torch
@@ -242,7 +246,7 @@ def train(
         adam_beta2=0.98,
         weight_decay=0.01,
         max_grad_norm=1.0,
-        logging_steps=32,
+        logging_steps=min(32, save_every),
         save_steps=save_every,
         save_total_limit=2,
         seed=recipe.seed,
