@@ -259,6 +259,7 @@ def slider_curves(
     by: str,
     *,
     slider_title: str,
+    start: Any = None,
     low: str | None = None,
     high: str | None = None,
     log_x: bool = False,
@@ -272,22 +273,29 @@ def slider_curves(
     Args:
         tables: the slider's labels and their tables, in order.
         slider_title: what the labels are, shown with the current one.
+        start: the label whose table is shown at first; by default the first.
 
-    The other arguments and errors are those of ``curves``; an empty ``tables`` is a ValueError too.
+    The other arguments and errors are those of ``curves``; an empty ``tables`` or an unknown ``start`` is a ValueError
+    too.
     """
     if not tables:
         raise ValueError("tables is empty: slider_curves needs at least one labelled table.")
+    labels = list(tables)
+    if start is not None and start not in labels:
+        raise ValueError(f"start: no table is labelled {start!r}; there are {', '.join(map(str, labels))}.")
+    active = labels.index(start) if start is not None else 0
     everything = pd.concat(tables.values())
     names = _names(everything, by)
     view = {"x": x, "y": y, "low": low, "high": high, "x_title": x_title, "y_title": y_title, "by": by}
     drawn = [_lines(table, log_x=log_x, names=names, **view) for table in tables.values()]
-    figure = go.Figure(*drawn[0])
+    figure = go.Figure(*drawn[active])
     steps = [_step(label, traces, {}) for label, (traces, _) in zip(tables, drawn, strict=True)]
     figure.update_layout(
         xaxis_range=_range(everything[[x]], log_x),
         yaxis_range=_range(everything[[column for column in (y, low, high) if column]]),
         sliders=[
             {
+                "active": active,
                 "steps": steps,
                 "currentvalue": {"prefix": f"{slider_title}: ", "xanchor": "left"},
                 "x": 0,
@@ -329,7 +337,7 @@ def bars(
             y=rows[y],
             name=str(name),
             error_y=whiskers,
-            marker={"color": _pick(PALETTE, i), "pattern": {"shape": _pick(PATTERNS, i), "solidity": 0.25}},
+            marker={"color": _pick(PALETTE, i), "pattern": {"shape": _pick(PATTERNS, i), "fillmode": "overlay"}},
             **_hover(rows, name, x_title or x, y_title or y, low, high),
         )
     return figure.update_layout(xaxis_title=x_title or x, yaxis_title=y_title or y, showlegend=True)
@@ -375,7 +383,7 @@ def _lines(table, *, x, y, by, low, high, x_title, y_title, log_x, names) -> tup
                 }
             )
     layout = {
-        "xaxis": {"title": {"text": x_title}, "type": "log" if log_x else "linear"},
+        "xaxis": {"title": {"text": x_title}, **({"type": "log", "dtick": 1} if log_x else {})},
         "yaxis": {"title": {"text": y_title}},
         "showlegend": True,
     }

@@ -203,6 +203,15 @@ def test_slider_keeps_axes_and_lines_and_moves_the_data():
     assert figure.layout.sliders[0].transition.duration == 0
 
 
+def test_slider_starts_where_it_is_told():
+    tables = {32: TABLE, 64: TABLE.assign(score=0.25)}
+    figure = figures.slider_curves(tables, "examples", "score", "run", slider_title="Size", start=64)
+    assert figure.layout.sliders[0].active == 1
+    assert list(figure.data[0].y) == [0.25, 0.25, 0.25]
+    with pytest.raises(ValueError, match="start: no table is labelled 65; there are 32, 64"):
+        figures.slider_curves(tables, "examples", "score", "run", slider_title="Size", start=65)
+
+
 def test_bars_have_their_interval():
     figure = figures.bars(TABLE, "examples", "score", "run", **BAND)
     assert [trace.name for trace in figure.data] == ["a", "b"]
