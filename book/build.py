@@ -119,7 +119,14 @@ def execute(path: Path) -> nbformat.NotebookNode:
     """
     notebook = read(path)
     place = {"metadata": {"path": str(path.parent)}}
-    client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", record_timing=False, resources=place)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources=place,
+    )
     client.extra_arguments = ["--log-level=CRITICAL"]  # else it warns that it talks over the loopback
     client.reset_execution_trackers()
     with client.setup_kernel(env=os.environ | ENVIRONMENT):
