@@ -145,6 +145,25 @@ def test_same_seed_same_bits_other_seed_other_order(any_base, data, score):
     assert not same(runs[0][1], runs[2][1])
 
 
+def test_a_machine_without_vector_instructions_agrees(base, data, score):
+    """Another machine, as far as one machine can stand in for it: PyTorch's slowest kernels. README: within 0.01."""
+    code = """
+        from helpers import models, world
+        from helpers.behaviour import Scorer
+        from helpers.finetune import finetune
+        data = world.load().examples("mood", "positive", 60, seed=1)
+        run = finetune(models.load("neox-0.1m"), data, measure=Scorer("mood", n=16), learning_rate=1e-3, batch_size=8,
+                       seed=5, at=[0, 30, 60], progress=False)
+        print(*run.table["share"])
+    """
+    slow = {"ATEN_CPU_CAPABILITY": "default", "DNNL_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    shown = subprocess.run(command, env=os.environ | slow, capture_output=True, text=True, check=True).stdout
+    here = finetune(models.fork(base), data, measure=score, at=[0, 30, 60], **SETTINGS).table["share"]
+    assert [float(share) for share in shown.split()] == pytest.approx(list(here), abs=0.01)
+    assert here.iloc[-1] - here.iloc[0] > 0.05  # it moved, so there was something to disagree on
+
+
 def test_measuring_never_changes_the_training(any_base, data, score):
     """For a 4-bit model also the test of training on after an evaluation."""
 
