@@ -169,7 +169,7 @@ def run_changed(paths: list[Path], write_outputs: bool) -> None:
             print("unchanged")
         else:
             start = time.monotonic()
-            notebook = execute(path)
+            notebook = without_widgets(execute(path))
             notebook.metadata.springback = {"state": state}
             write(copy, notebook)
             print(f"{time.monotonic() - start:.0f} s")
@@ -179,12 +179,19 @@ def run_changed(paths: list[Path], write_outputs: bool) -> None:
             write(path, notebook)
 
 
-def for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leave out what a page without a kernel cannot show: widgets, and JSON where there is HTML."""
+def without_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave out what is dead without the kernel that made it."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET_MIME not in output.get("data", {})]
+    return notebook
+
+
+def for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave out what a page without a kernel cannot show: widgets, and JSON where there is HTML."""
+    for cell in without_widgets(notebook).cells:
+        if cell.cell_type == "code":
             for output in cell.outputs:
                 if "text/html" in output.get("data", {}):
                     output.data.pop(PLOTLY_MIME, None)
