@@ -1,0 +1,70 @@
+"""The range coder alone: every symbol comes back, the size is the ideal one, and nonsense is refused."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.compression import CorruptFile, decode_symbols, encode_symbols
+
+COIN = [0.9, 0.1]
+
+
+@st.composite
+def messages(draw):
+    weights = draw(st.lists(st.floats(1e-6, 1), min_size=2, max_size=20))
+    table = np.array(weights) / sum(weights)
+    return table, draw(st.lists(st.integers(0, len(weights) - 1), max_size=60))
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(messages())
+def test_what_was_written_is_read(message):
+    table, symbols = message
+    data = encode_symbols(symbols, table)
+    assert list(decode_symbols(data, table, len(symbols))) == symbols
+    ideal = -np.log2(table[symbols]).sum()
+    assert 8 * len(data) <= ideal * 1.01 + 64  # tables are rounded to 2^-24, ends to whole words
+
+
+def test_a_million_symbols_take_their_entropy():
+    rng = np.random.Generator(np.random.PCG64(0))
+    table = 1 / np.arange(1, 201)
+    table /= table.sum()
+    symbols = rng.choice(200, size=1_000_000, p=table)
+    data = encode_symbols(symbols, table)
+    ideal = -np.log2(table[symbols]).sum()
+    assert (decode_symbols(data, table, len(symbols)) == symbols).all()
+    assert ideal - 64 < 8 * len(data) < 1.0001 * ideal
+
+
+@pytest.mark.parametrize(
+    ("symbols", "table", "message"),
+    [
+        ([0], [0.5, 0.4], "sum to 0.9"),
+        ([0], [1.5, -0.5], "must not be negative"),
+        ([0], [math.nan, 0.5], "must sum to 1"),
+        ([0], [1.0], "at least two"),
+        ([0], [[0.5, 0.5]], "at least two"),
+        ([0, 2], COIN, "between 0 and 1"),
+        ([-1], COIN, "between 0 and 1"),
+        ([0, 0, 1], [1.0, 0.0], r"Symbol 1 \(number 2 of the list\) has probability 0"),
+    ],
+)
+def test_what_is_no_distribution_or_cannot_occur_is_refused(symbols, table, message):
+    with pytest.raises(ValueError, match=message):
+        encode_symbols(symbols, table)
+
+
+def test_codes_that_nobody_wrote_are_refused():
+    symbols = [0, 1] * 200
+    data = encode_symbols(symbols, COIN)
+    flipped = bytes([data[0] ^ 255]) + data[1:]
+    for wrong in (data[:-1], data[:-4], data + b"\1\0\0\0", flipped, b""):
+        with pytest.raises(CorruptFile, match="no code of 400 symbols"):
+            decode_symbols(wrong, COIN, 400)
+    with pytest.raises(ValueError, match="n is -1"):
+        decode_symbols(data, COIN, -1)
+    assert list(decode_symbols(b"", COIN, 0)) == []
