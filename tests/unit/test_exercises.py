@@ -75,7 +75,7 @@ SOLUTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", exercises._CHECKS)
+@pytest.mark.parametrize("name", exercises.CHECKS)
 class TestEveryExercise:
     def test_the_solution_is_right_and_adds_an_insight(self, name):
         result = exercises.check(name, SOLUTIONS[name])
@@ -243,11 +243,11 @@ def test_a_wrong_answer_is_explained(name, answer, spoken_of):
 
 def test_every_exercise_has_two_wrong_answers_at_least():
     names = [name for name, *_ in WRONG]
-    assert min(names.count(name) for name in exercises._CHECKS) >= 2
+    assert min(names.count(name) for name in exercises.CHECKS) >= 2
 
 
 def test_each_notebook_has_three_exercises_and_a_quiz():
-    notebooks = [name.split(".")[0] for name in exercises._CHECKS]
+    notebooks = [name.split(".")[0] for name in exercises.CHECKS]
     assert set(exercises.read_quizzes(exercises.QUIZZES)) == set(notebooks)
     assert min(notebooks.count(notebook) for notebook in notebooks) >= 3
 

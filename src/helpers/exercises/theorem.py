@@ -1,0 +1,1 @@
+"""Checks of part I, the theorem."""
