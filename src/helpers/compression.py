@@ -94,6 +94,7 @@ class CorruptFile(ValueError):
 
 
 _HEADER = struct.Struct("<4s8sIIII")  # magic, digest of the model, pieces, bytes of code, checksums: code, documents
+HEADER_BYTES = _HEADER.size  # what a file takes beyond its code
 _MAGIC = b"SBK1"
 _LONGEST = 1024  # tokens of a piece, where the model could read more
 _ROWS = 64  # pieces predicted side by side; another number gives other floating-point results, hence another format

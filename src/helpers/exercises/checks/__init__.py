@@ -1,0 +1,12 @@
+"""The checks, one module a notebook; importing them registers them, in reading order."""
+
+from importlib import import_module
+
+_NOTEBOOKS = (
+    "welcome",
+    "springs_back",
+    "micro_world",
+    "prediction_is_compression",
+)
+for _notebook in _NOTEBOOKS:
+    import_module(f"{__name__}.{_notebook}")

@@ -1,0 +1,45 @@
+"""Answers to the exercises of prediction_is_compression: right ones, and wrong ones with what must be spoken of."""
+
+import math
+
+
+def entropy(probabilities):
+    return -sum(p * math.log2(p) for p in probabilities if p)
+
+
+def room_left(lengths):
+    return 1 - sum(2.0**-length for length in lengths)
+
+
+def break_even(model_bytes, model_rate, other_rate):
+    return 8 * model_bytes / (other_rate - model_rate) if other_rate > model_rate else math.inf
+
+
+def block_rate(p, n):
+    blocks = [(math.comb(n, heads), p**heads * (1 - p) ** (n - heads)) for heads in range(n + 1)]
+    return sum(count * chance * math.ceil(-math.log2(chance)) for count, chance in blocks) / n
+
+
+RIGHT = {
+    "entropy": entropy,
+    "room_left": room_left,
+    "break_even": break_even,
+    "block_rate": block_rate,
+}
+
+WRONG = [
+    ("entropy", lambda p: -entropy(p), "sign"),
+    ("entropy", lambda p: entropy(p) * math.log(2), "nats"),
+    ("entropy", lambda p: sum(-math.log2(x) for x in p), "Weigh"),
+    ("entropy", lambda p: math.log2(len(p)), "unequal"),
+    ("entropy", lambda p: -sum(x * math.log2(x) for x in p), "probability 0"),
+    ("room_left", lambda lengths: 1 - room_left(lengths), "share that is taken"),
+    ("room_left", lambda lengths: 1 - sum(lengths), "less"),
+    ("room_left", lambda lengths: max(room_left(lengths), 0), "cut it off"),
+    ("break_even", lambda m, a, b: break_even(m, a, b) / 8, "eight bits"),
+    ("break_even", lambda m, a, b: 8 * m / b, "difference"),
+    ("break_even", lambda m, a, b: 8 * m / (b - a), "inf"),
+    ("block_rate", lambda p, n: entropy([p, 1 - p]), "ceil"),
+    ("block_rate", lambda p, n: n * block_rate(p, n), "number of its tosses"),
+    ("block_rate", lambda p, n: block_rate(p, min(n, 10)), "60 tosses"),
+]
