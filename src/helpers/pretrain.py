@@ -83,17 +83,17 @@ def make_tokenizer(source: world.World):
     )
 
 
-def make_model(recipe: Recipe):
+def make_model(recipe: Recipe, vocabulary: int = VOCABULARY, context: int = CONTEXT, attention: str = "eager"):
     """A freshly initialised model of the recipe's shape."""
     from transformers import AutoModelForCausalLM, GPTNeoXConfig, Qwen2Config
 
     common = {
-        "vocab_size": VOCABULARY,
+        "vocab_size": vocabulary,
         "hidden_size": recipe.hidden,
         "intermediate_size": 4 * recipe.hidden,
         "num_hidden_layers": recipe.layers,
         "num_attention_heads": recipe.heads,
-        "max_position_embeddings": CONTEXT,
+        "max_position_embeddings": context,
         "bos_token_id": 0,
         "eos_token_id": 0,
         "pad_token_id": 0,
@@ -106,7 +106,7 @@ def make_model(recipe: Recipe):
     else:
         common["intermediate_size"] = 2 * recipe.hidden  # gated: three matrices instead of two
         config = Qwen2Config(**common, num_key_value_heads=recipe.heads // 2, tie_word_embeddings=True)
-    return AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    return AutoModelForCausalLM.from_config(config, attn_implementation=attention)
 
 
 def pack(documents: list[list[int]], generator: np.random.Generator, group: int = 8192) -> np.ndarray:
