@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book test lab models bench outputs setup-cell clean
+.PHONY: help book test lab models sweep bench outputs setup-cell clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,9 @@ lab: $(INSTALLED) ## open the notebooks in JupyterLab
 
 models: $(INSTALLED) ## pre-train the micro models again (hours)
 	@$(BIN)/python -m helpers.pretrain
+
+sweep: $(INSTALLED) ## run the stored experiments that are not done, or one of them: make sweep NAME=replay (an hour)
+	@$(BIN)/python -m helpers.sweep $(NAME)
 
 bench: $(INSTALLED) ## measure what the book costs on this machine
 	@for part in tests/bench/bench_*.py; do $(BIN)/python $$part || exit 1; done

@@ -145,7 +145,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
 def state_of_helpers() -> bytes:
     """A digest of all that every notebook depends on: helpers, data and pins."""
     digest = hashlib.sha256()
-    depends = [path for path in (ROOT / "src/helpers").rglob("*") if path.suffix in {".py", ".toml", ".json"}]
+    depends = [path for path in (ROOT / "src/helpers").rglob("*") if path.suffix in {".py", ".toml", ".html"}]
     for path in [*sorted(depends), ROOT / "data/MANIFEST.json", ROOT / "constraints.txt"]:
         digest.update(f"{name(path)}\0".encode() + path.read_bytes())
     return digest.digest()

@@ -108,7 +108,8 @@ def encode_symbols(symbols: Sequence[int], probabilities: Sequence[float]) -> by
         probabilities: one of each symbol; they sum to 1.
 
     Returns:
-        -log2 of the symbols' joint probability, in bits, rounded up to whole words of four bytes, sometimes one more.
+        a code that nothing appended to it could make another: -log2 of the symbols' joint probability, in bits,
+        rounded up to whole bytes, and sometimes one byte more.
 
     Raises:
         ValueError: not a distribution, or a symbol that it does not know or holds impossible.
@@ -125,7 +126,7 @@ def encode_symbols(symbols: Sequence[int], probabilities: Sequence[float]) -> by
         )
     coder = RangeEncoder()
     coder.encode(symbols, Categorical(table, perfect=False, lazy=True))
-    return coder.get_compressed().astype("<u4").tobytes()
+    return _code(coder)
 
 
 def decode_symbols(data: bytes, probabilities: Sequence[float], n: int) -> np.ndarray:
@@ -139,9 +140,7 @@ def decode_symbols(data: bytes, probabilities: Sequence[float], n: int) -> np.nd
     if n < 0:
         raise ValueError(f"n is {n}; it must be 0 or more.")
     problem = CorruptFile(f"These {len(data)} bytes are no code of {n} symbols with these probabilities.")
-    if len(data) % 4:
-        raise problem
-    coder = RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
+    coder = _decoder(data)
     try:
         symbols = coder.decode(Categorical(table, perfect=False, lazy=True), n)
     except AssertionError:  # constriction's word for data that no encoder can have written
@@ -152,7 +151,7 @@ def decode_symbols(data: bytes, probabilities: Sequence[float], n: int) -> np.nd
 
 
 def compress(model, tokenizer, texts: list[str]) -> bytes:
-    """Documents as a compressed file: their code length under the model, up to eight bytes more, and a header of 28.
+    """Documents as a compressed file: their code length under the model, up to two bytes more, and a header of 28.
 
     Each document is coded as the model would write it: from a fresh start, its end included. One that is longer than
     the model can read is cut into pieces. Decoding needs the same probabilities to the last bit, so the model, the
@@ -177,7 +176,7 @@ def compress(model, tokenizer, texts: list[str]) -> bytes:
         return token
 
     _walk(model, tokenizer, len(pieces), write)
-    code = coder.get_compressed().astype("<u4").tobytes()
+    code = _code(coder)
     checks = zlib.crc32(code), zlib.crc32("\0".join(texts).encode())
     return _HEADER.pack(_MAGIC, _digest(model, tokenizer), len(pieces), len(code), *checks) + code
 
@@ -202,7 +201,7 @@ def decompress(model, tokenizer, data: bytes) -> list[str]:
         )
     if len(code) > size or zlib.crc32(code) != code_check:
         raise CorruptFile("The file is damaged: its checksum does not agree. Fetch it again.")
-    coder = RangeDecoder(np.frombuffer(code, dtype="<u4").astype(np.uint32))
+    coder = _decoder(code)
 
     def read(piece: int, probabilities: np.ndarray) -> int:
         return int(coder.decode(Categorical(probabilities, perfect=False, lazy=True)))
@@ -222,6 +221,29 @@ def decompress(model, tokenizer, data: bytes) -> list[str]:
             "machine, number of threads and versions of torch and transformers."
         )
     return documents
+
+
+def _code(coder: RangeEncoder) -> bytes:
+    """The fewest bytes such that every continuation of them lies in the coder's interval.
+
+    constriction ends on a whole word of four bytes, here and there two, which is a thousandth of a file of 4 kB.
+    """
+    if coder.is_empty():
+        return b""
+    words = coder.get_compressed().astype(">u4").tobytes()
+    settled, (low, width) = coder.pos()  # so many words precede the last two, in which the interval begins at `low`
+    before, last = words[: 4 * settled], words[4 * settled :].ljust(8, b"\0")
+    carried = int.from_bytes(last) < low  # the interval goes beyond the last two words, and constriction went there
+    low += (int.from_bytes(before) - carried) << 64
+    for spare in range(7, -1, -1):  # bytes of the last two words that are not needed
+        first = -(-low >> 8 * spare)
+        if (first + 1) << 8 * spare <= low + width:
+            break
+    return first.to_bytes(len(before) + 8 - spare)
+
+
+def _decoder(code: bytes) -> RangeDecoder:
+    return RangeDecoder(np.frombuffer(code + bytes(-len(code) % 4), dtype=">u4").astype(np.uint32))
 
 
 @torch.no_grad()

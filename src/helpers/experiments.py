@@ -1,4 +1,4 @@
-"""The book's experiments. So far: the rebound with its companions.
+"""The book's experiments: the rebound with its companions, and compression rates along a run.
 
 A model is aligned with examples of a behaviour's good pole and then perturbed. Runs are nested: one pass over the
 examples visits every smaller size, so no size is trained for twice.
@@ -7,15 +7,21 @@ examples visits every smaller size, so no size is trained for twice.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers import world
-from helpers.behaviour import Scorer
+from helpers.behaviour import Measure, Scorer, kl_divergence
+from helpers.compression import encode, token_bits
 from helpers.finetune import finetune
 from helpers.models import Loaded, fork
 
+POSITIVES = "positives"
 NEGATIVES = "negatives"
 FRESH = "fresh pre-training text"
 UNRELATED = "unrelated text"
@@ -69,23 +75,9 @@ def rebound(
     sizes = sorted(set(positives))
     if not sizes or sizes[0] < 1 or negatives < 1 or not len(seeds):
         raise ValueError("rebound needs at least one seed and whole numbers of positives and negatives above zero.")
-    source, scorer = world.load(), Scorer(behaviour)
+    source, runs = world.load(), _Runs(Scorer(behaviour), on_measure, learning_rate, batch_size)
     poles = source.behaviours[behaviour]
-    done: list[pd.DataFrame] = []
-
-    def perturb(model: Loaded, data, run: str, size: int, seed: int) -> None:
-        def show(table: pd.DataFrame) -> None:
-            if on_measure:
-                on_measure(pd.concat([*done, label(table)], ignore_index=True))
-
-        def label(table: pd.DataFrame) -> pd.DataFrame:
-            return table.assign(seed=seed, run=run, positives=size)
-
-        counts = doubling(len(data), min(batch_size, len(data)))
-        arguments = {"learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
-        result = finetune(model, data, measure=scorer, at=counts, on_measure=show, label=run, **arguments)
-        done.append(label(result.table))
-
+    counts = doubling(negatives, min(batch_size, negatives))
     for seed in seeds:
         aligned: list[dict] = []
         model = fork(base)
@@ -97,25 +89,233 @@ def rebound(
             seed=seed,
             measure=lambda m, _, kept=aligned: kept.append(copy.deepcopy(m.state_dict())) or {},
             at=sizes,
-            label="positives",
+            label=POSITIVES,
         )
         bad = source.examples(behaviour, poles.bad, negatives, seed=2 * seed + 2)
         for size, state in zip(sizes, aligned, strict=True):
             model.model.load_state_dict(state)
-            perturb(fork(model), bad, NEGATIVES, size, seed)
+            runs.train(fork(model), bad, counts, seed=seed, run=NEGATIVES, positives=size)
         if companions:
-            mixture = source.text(negatives, seed=2 * seed + 2)
-            stories = source.text(negatives, seed=2 * seed + 2, mixture=source.component("stories"))
-            perturb(fork(model), mixture, FRESH, sizes[-1], seed)
-            perturb(fork(model), stories, UNRELATED, sizes[-1], seed)
-            perturb(fork(base), bad, FROM_BASE, 0, seed)
-    first = ["seed", "run", "positives", "step", "examples", "tokens", "train_loss"]
-    table = pd.concat(done, ignore_index=True)
-    return table[[*first, *(column for column in table if column not in first)]]
+            for run, start, data in _companions(base, model, bad, seed):
+                runs.train(fork(start), data, counts, seed=seed, run=run, positives=0 if start is base else sizes[-1])
+    return runs.table("seed", "run", "positives")
 
 
-def over_seeds(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str] = ("share", "log_odds")) -> pd.DataFrame:
-    """Mean and range over seeds: for each column c, the columns c, c_low, c_high, one row for each value of `by`."""
+class Rates:
+    """Bits per byte of fixed held-out documents; call it with (model, tokenizer).
+
+    Pre-training text is measured in the three parts into which Theorem 4.2 of the paper divides it: documents of the
+    good pole (D_2, from whose source the alignment set comes), of the bad pole (D_3), and everything else (D_1). The
+    rate of the whole weighs the parts with their shares in the mixture. (That is ours: documents drawn from the
+    mixture would give the same mean, with more noise.)
+
+    Args:
+        behaviour: "mood", "refusal", "truth" or "instruction".
+        base: the model from which the KL divergence is counted; it is not changed.
+        documents: of each pole; of everything else there are twice as many. The KL divergence is measured on a quarter
+            of them.
+        seed: of the documents.
+    """
+
+    def __init__(self, behaviour: str, base: Loaded, documents: int = 48, seed: int = 0):
+        source = world.load()
+        poles = dict(zip("at", source.behaviours[behaviour].poles, strict=True))
+        whole = source.mixture()
+        shares = dict(whole.shares)
+        self.base = base.model
+        self.weights = {part: shares.pop((behaviour, pole)) for part, pole in poles.items()}
+        self.weights["other"] = math.fsum(shares.values())
+        own = {part: source.component(behaviour, pole) for part, pole in poles.items()}
+        own["other"] = world.Mixture(tuple((part, share / self.weights["other"]) for part, share in shares.items()))
+        counts = {"a": documents, "t": documents, "other": 2 * documents}
+        drawn = {part: source.sample(counts[part], seed, mixture, "held_out") for part, mixture in own.items()}
+        self.texts = {part: [document.text for document in drawn[part]] for part in own}
+        self.prompts = {part: [document.prompt for document in drawn[part]] for part in poles}
+        self.bytes = {part: _mean(len(text.encode()) for text in texts) for part, texts in self.texts.items()}
+
+        def floor(part: str, mixture: world.Mixture) -> float:
+            return _mean(-source.log_prob(text, mixture) / math.log(2) for text in self.texts[part])
+
+        self.floors = {part: floor(part, own[part]) / self.bytes[part] for part in poles}
+        self.floors["p"] = self._whole({part: floor(part, whole) for part in own}, self.bytes)
+
+    def __call__(self, model, tokenizer) -> Measure:
+        """Returns:
+        rate_p, rate_a, rate_t: bits per byte of pre-training text, of the good pole and of the bad one.
+        rate_other: the part of pre-training text that is neither pole.
+        prompt_a, prompt_t: the prompts' part of rate_a and rate_t; the rest is the completions'.
+        excess_p, excess_a, excess_t: the rate less the text's own exact code length, under the mixture for p and under
+            its pole for a and t: what the model needs beyond the best possible one that knows which text is coming.
+        kl_p, kl_poles: KL(model || base) in nats per token, on pre-training text and on documents of both poles.
+        """
+        rows = iter(token_bits(model, tokenizer, [text for texts in self.texts.values() for text in texts]))
+        bits = {part: [next(rows) for _ in texts] for part, texts in self.texts.items()}
+        mean = {part: _mean(row.sum() for row in bits[part]) for part in bits}
+        rates = {"p": self._whole(mean, self.bytes), **{part: mean[part] / self.bytes[part] for part in mean}}
+        prompts = {}
+        for part, texts in self.prompts.items():
+            ends = [len(row) - 1 for row in encode(tokenizer, texts, end=False)]
+            said = _mean(row[:end].sum() for row, end in zip(bits[part], ends, strict=True))
+            prompts[f"prompt_{part}"] = said / self.bytes[part]
+        return {
+            **{f"rate_{part}": rate for part, rate in rates.items()},
+            **prompts,
+            **{f"excess_{part}": rates[part] - floor for part, floor in self.floors.items()},
+            **self._divergences(model, tokenizer),
+        }
+
+    def _divergences(self, model, tokenizer) -> Measure:
+        few = {part: texts[: math.ceil(len(texts) / 4)] for part, texts in self.texts.items()}
+        tokens = {part: _mean(len(row) - 1 for row in encode(tokenizer, texts)) for part, texts in few.items()}
+        sums = {part: tokens[part] * kl_divergence(model, self.base, tokenizer, few[part]) for part in few}
+        poles = sum(sums[part] for part in self.prompts) / sum(tokens[part] for part in self.prompts)
+        return {"kl_p": self._whole(sums, tokens), "kl_poles": poles}
+
+    def _whole(self, values: dict[str, float], sizes: dict[str, float]) -> float:
+        """The mixture's value per size, from those of a mean document of each part."""
+        value, size = (math.fsum(w * of[part] for part, w in self.weights.items()) for of in (values, sizes))
+        return value / size
+
+
+def rates_along_a_run(
+    base: Loaded,
+    behaviour: str,
+    *,
+    aligning: int = 256,
+    reverting: int = 128,
+    seeds: Sequence[int] = (0,),
+    learning_rate: float = 3e-4,
+    batch_size: int = 8,
+    companions: bool = True,
+    documents: int = 48,
+    on_measure: Callable[[pd.DataFrame], None] | None = None,
+) -> pd.DataFrame:
+    """Compression rates, KL to base and score after every optimiser step of aligning and of turning back.
+
+    Whole documents are trained on, prompts included: then the loss is the code length of the documents, which is what
+    the rates measure (on other documents). The prompts of the score may be among them.
+
+    Args:
+        base: the pre-trained model; it is left as it is.
+        behaviour: "mood", "refusal", "truth" or "instruction".
+        aligning: number of good-pole documents.
+        reverting: number of bad-pole documents that follow, and of the companions'.
+        seeds: each draws its own documents and their order; those measured on stay the same.
+        learning_rate: constant, for both phases.
+        batch_size: documents an optimiser step.
+        companions: after the alignment also train on fresh text of the pre-training mixture and on unrelated stories,
+            and give the base model the same bad-pole documents.
+        documents: measured on, see `Rates`; the score has as many prompts.
+        on_measure: called with the table so far after every step.
+
+    Returns:
+        one row a step, with columns seed, run (what the model was trained on), phase ("align" or "revert"), step,
+        examples, tokens (all three counted from the phase's beginning), train_loss, the columns of `Rates`, share,
+        log_odds, legal.
+
+    Raises:
+        ValueError: an unknown behaviour, or sizes that are not positive.
+    """
+    if min(aligning, reverting, documents) < 1 or not len(seeds):
+        raise ValueError("aligning, reverting and documents must be whole numbers above zero, with at least one seed.")
+    scorer = Scorer(behaviour, n=documents)
+    rates, source = Rates(behaviour, base, documents), world.load()
+    runs = _Runs(lambda *m: rates(*m) | scorer(*m), on_measure, learning_rate, batch_size)
+    good, bad = (source.component(behaviour, pole) for pole in source.behaviours[behaviour].poles)
+    for seed in seeds:
+        aligned = fork(base)
+        positives = source.text(aligning, seed=2 * seed + 1, mixture=good)
+        runs.train(aligned, positives, range(aligning + 1), seed=seed, run=POSITIVES, phase="align")
+        negatives = source.text(reverting, seed=2 * seed + 2, mixture=bad)
+        others = _companions(base, aligned, negatives, seed) if companions else ()
+        for run, start, data in [(NEGATIVES, aligned, negatives), *others]:
+            runs.train(fork(start), data, range(reverting + 1), seed=seed, run=run, phase="revert")
+    return runs.table("seed", "run", "phase")
+
+
+def over_seeds(
+    table: pd.DataFrame,
+    by: Sequence[str],
+    columns: Sequence[str] = ("share", "log_odds"),
+    interval: float | None = None,
+) -> pd.DataFrame:
+    """Mean over seeds, and range or interval: for each column c, columns c, c_low, c_high, one row a value of `by`.
+
+    Args:
+        interval: None for the range over seeds; 0.95, say, for the 95 % bootstrap interval of the mean (percentiles of
+            9,999 resamplings of the seeds).
+
+    Raises:
+        ValueError: an interval that does not lie between 0 and 1, or one seed alone, which has none.
+    """
     groups = table.groupby(list(by), sort=False)[list(columns)]
-    mean, low, high = groups.mean(), groups.min().add_suffix("_low"), groups.max().add_suffix("_high")
-    return pd.concat([mean, low, high], axis=1).reset_index()
+    mean = groups.mean()
+    if interval is None:
+        low, high = groups.min(), groups.max()
+    else:
+        low, high = _bootstrap(groups, mean, interval)
+    return pd.concat([mean, low.add_suffix("_low"), high.add_suffix("_high")], axis=1).reset_index()
+
+
+def _bootstrap(groups, mean: pd.DataFrame, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from scipy.stats import bootstrap
+
+    if not 0 < level < 1:
+        raise ValueError(f"interval must lie between 0 and 1, as 0.95 does, not {level!r}.")
+    if groups.size().min() < 2:
+        raise ValueError("interval: the bootstrap needs at least two seeds in every group; use interval=None.")
+    ends = [
+        bootstrap((rows.to_numpy(),), np.mean, axis=0, confidence_level=level, method="percentile", random_state=0)
+        for _, rows in groups
+    ]
+    low, high = ([getattr(end.confidence_interval, side) for end in ends] for side in ("low", "high"))
+    return tuple(pd.DataFrame(side, index=mean.index, columns=mean.columns) for side in (low, high))
+
+
+@dataclass
+class _Runs:
+    """The fine-tuning runs of one experiment, and their tables, each row labelled."""
+
+    measure: Callable[[Any, Any], Measure]
+    on_measure: Callable[[pd.DataFrame], None] | None
+    learning_rate: float
+    batch_size: int
+    done: list[pd.DataFrame] = field(default_factory=list)
+
+    def train(self, model: Loaded, data, at: Sequence[int], *, seed: int, run: str, **labels: Any) -> None:
+        labels = {"seed": seed, "run": run, **labels}
+
+        def show(table: pd.DataFrame) -> None:
+            if self.on_measure:
+                self.on_measure(pd.concat([*self.done, table.assign(**labels)], ignore_index=True))
+
+        result = finetune(
+            model,
+            data,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            seed=seed,
+            measure=self.measure,
+            at=at,
+            on_measure=show,
+            label=run,
+        )
+        self.done.append(result.table.assign(**labels))
+
+    def table(self, *labels: str) -> pd.DataFrame:
+        """All rows, their labels first."""
+        first = [*labels, "step", "examples", "tokens", "train_loss"]
+        table = pd.concat(self.done, ignore_index=True)
+        return table[[*first, *(column for column in table if column not in first)]]
+
+
+def _companions(base: Loaded, aligned: Loaded, bad, seed: int) -> Iterator[tuple[str, Loaded, Any]]:
+    """The runs that belong beside the negatives `bad`: (name, model to start from, as much data)."""
+    source, n = world.load(), len(bad)
+    yield FRESH, aligned, source.text(n, seed=2 * seed + 2)
+    yield UNRELATED, aligned, source.text(n, seed=2 * seed + 2, mixture=source.component("stories"))
+    yield FROM_BASE, base, bad
+
+
+def _mean(values) -> float:
+    return float(np.mean(list(values)))

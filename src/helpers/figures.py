@@ -1,8 +1,8 @@
 """Figures: Plotly, with alt text, that stay alive in a page without a kernel.
 
-``curves``, ``slider_curves`` and ``bars`` draw tidy tables; ``present`` shows any Plotly figure with its alt text;
-``Live`` redraws one while a run goes on. Colours are Okabe and Ito's, readable by colour-blind eyes, and every line
-also has its own dash and marker, every bar its own pattern.
+``curves``, ``slider_curves`` and ``bars`` draw tidy tables, ``tree`` token trees; ``present`` shows any Plotly figure
+with its alt text; ``Live`` redraws one while a run goes on. Colours are Okabe and Ito's, readable by colour-blind eyes,
+and every line also has its own dash and marker, every bar its own pattern.
 """
 
 from __future__ import annotations
@@ -10,18 +10,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
+import json
 import math
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
 from IPython.display import display
+
+if TYPE_CHECKING:
+    from helpers.token_tree import TokenTree
 
 # Okabe-Ito without its yellow and black, which vanish on a white and on a dark page.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -112,14 +119,18 @@ class Presented:
             div_id=name,
             validate=False,
         )
-        described, caption = "", ""
-        if self.caption:
-            described = f' aria-describedby="{name}-caption"'
-            caption = f'<figcaption id="{name}-caption">{html.escape(self.caption)}</figcaption>'
+        described, caption = _caption(name, self.caption)
         return (
             f'<figure class="springback" role="img" aria-label="{html.escape(self.alt)}"{described}>'
             f"{plot}{caption}</figure>"
         )
+
+
+def _caption(name: str, caption: str) -> tuple[str, str]:
+    """What ties a figure to the line below it, and that line."""
+    if not caption:
+        return "", ""
+    return f' aria-describedby="{name}-caption"', f'<figcaption id="{name}-caption">{html.escape(caption)}</figcaption>'
 
 
 def present(figure: go.Figure, *, alt: str, caption: str = "") -> Presented:
@@ -278,12 +289,7 @@ def slider_curves(
     The other arguments and errors are those of ``curves``; an empty ``tables`` or an unknown ``start`` is a ValueError
     too.
     """
-    if not tables:
-        raise ValueError("tables is empty: slider_curves needs at least one labelled table.")
-    labels = list(tables)
-    if start is not None and start not in labels:
-        raise ValueError(f"start: no table is labelled {start!r}; there are {', '.join(map(str, labels))}.")
-    active = labels.index(start) if start is not None else 0
+    active = _active(tables, start, "table")
     everything = pd.concat(tables.values())
     names = _names(everything, by)
     view = {"x": x, "y": y, "low": low, "high": high, "x_title": x_title, "y_title": y_title, "by": by}
@@ -293,21 +299,50 @@ def slider_curves(
     figure.update_layout(
         xaxis_range=_range(everything[[x]], log_x),
         yaxis_range=_range(everything[[column for column in (y, low, high) if column]]),
-        sliders=[
-            {
-                "active": active,
-                "steps": steps,
-                "currentvalue": {"prefix": f"{slider_title}: ", "xanchor": "left"},
-                "x": 0,
-                "len": 1,
-                "y": 1,
-                "yanchor": "bottom",
-                "pad": {"b": 8, "t": 0, "r": 20},
-                "transition": {"duration": 0},  # nothing moves by itself
-            }
-        ],
+        sliders=[_slider(steps, slider_title, active)],
     )
     return figure
+
+
+def tree(trees: Mapping[Any, TokenTree], *, slider_title: str, start: Any = None) -> go.Figure:
+    """Token trees, the root on the left, one at a time, chosen by a slider that needs no kernel.
+
+    A node's area grows with its weight; its token stands above it, and a leaf's weight below. What only another of
+    the trees has is drawn faintly: of a tree and its prunings, what was cut off.
+
+    Args:
+        trees: the slider's labels and their trees, in order.
+        slider_title: what the labels are, shown with the current one.
+        start: the label whose tree is shown at first; by default the first.
+
+    Raises:
+        ValueError: no trees, or a ``start`` that is none of the labels.
+    """
+    active = _active(trees, start, "tree")
+    weights = [one.nodes() for one in trees.values()]
+    spots = _spots({path: None for nodes in weights for path in nodes})
+    layers, rows = (max(spot[i] for spot in spots.values()) for i in (0, 1))
+    largest = max(8, min(20, 200 // (layers + 1)))  # pixels: nodes of neighbouring layers must not touch
+    views = [_nodes(nodes, one.leaves, spots, largest) for nodes, one in zip(weights, trees.values(), strict=True)]
+    whole = {"type": "scatter", "mode": "lines", **_edges(spots, spots), "line": {"color": _FAINT, "width": 2}}
+    figure = go.Figure([{**whole, "hoverinfo": "skip", "showlegend": False}, *views[active]])
+    keys = ("x", "y", "text", "hovertext", "marker")
+    steps = [
+        {
+            "label": str(label),
+            "method": "restyle",
+            "args": [{key: [trace.get(key) for trace in view] for key in keys}, [1, 2, 3, 4]],
+        }
+        for label, view in zip(trees, views, strict=True)
+    ]
+    return figure.update_layout(
+        sliders=[_slider(steps, slider_title, active)],
+        xaxis={"title": {"text": "layer"}, "range": [-0.5, 1.05 * layers + 0.4], "showgrid": False, "tick0": 0},
+        yaxis={"visible": False, "range": [rows + 0.7, -0.7]},
+        legend={"itemsizing": "constant"},
+        margin={"l": 4, "r": 4},
+        height=max(320, 180 + 45 * (rows + 1)),
+    )
 
 
 def bars(
@@ -398,6 +433,100 @@ def _step(label: Any, traces: list[dict], layout: dict) -> dict:
     return {"label": str(label), "method": "update", "args": [data, {**titles, **free}]}
 
 
+def _active(labelled: Mapping, start: Any, what: str) -> int:
+    """Where a slider begins."""
+    labels = list(labelled)
+    if not labels:
+        raise ValueError(f"{what}s is empty: the slider needs at least one labelled {what}.")
+    if start is not None and start not in labels:
+        raise ValueError(f"start: no {what} is labelled {start!r}; there are {', '.join(map(str, labels))}.")
+    return labels.index(start) if start is not None else 0
+
+
+def _slider(steps: list[dict], title: str, active: int) -> dict:
+    return {
+        "active": active,
+        "steps": steps,
+        "currentvalue": {"prefix": f"{title}: ", "xanchor": "left"},
+        "x": 0,
+        "len": 1,
+        "y": 1,
+        "yanchor": "bottom",
+        "pad": {"b": 8, "t": 0, "r": 20},
+        "transition": {"duration": 0},  # nothing moves by itself
+    }
+
+
+def _spots(paths: Iterable[tuple]) -> dict[tuple, tuple[int, float]]:
+    """Layer and row of every node: a leaf has a row of its own, a parent stands in the middle of its children."""
+    children: dict[tuple, list[tuple]] = {}
+    for path in paths:
+        children.setdefault(path, [])
+        if path:
+            children.setdefault(path[:-1], []).append(path)
+    spots, free = {}, itertools.count()
+
+    def place(path: tuple) -> float:
+        rows = [place(child) for child in children[path]] or [next(free)]
+        spots[path] = len(path), (rows[0] + rows[-1]) / 2
+        return spots[path][1]
+
+    place(())
+    return spots
+
+
+def _edges(paths: Iterable[tuple], spots: Mapping) -> dict[str, list]:
+    """Lines that turn a corner behind the parent, so that they run below a child's token and not through it."""
+    x, y = [], []
+    for path in filter(None, paths):
+        (layer, row), (_, below) = spots[path[:-1]], spots[path]
+        corner = row != below
+        x += [layer, *[layer + 0.4] * 2 * corner, layer + 1, None]
+        y += [row, *[row, below] * corner, below, None]
+    return {"x": x, "y": y}
+
+
+def _nodes(nodes: Mapping, leaves: Mapping, spots: Mapping, largest: float) -> list[dict]:
+    """Traces of one tree: edges, inner nodes, leaves, the leaves' weights."""
+
+    def dots(paths: list, **more) -> dict:
+        return {
+            "type": "scatter",
+            "x": [spots[path][0] for path in paths],
+            "y": [spots[path][1] for path in paths],
+            "hovertext": [f"<b>{html.escape(_reading(path))}</b><br>weight {nodes[path]:.3g}" for path in paths],
+            "hoverinfo": "text",
+            **more,
+        }
+
+    def marked(paths: list, name: str, look: int) -> dict:
+        sizes = [max(4, largest * math.sqrt(nodes[path])) for path in paths]
+        return dots(
+            paths,
+            name=name,
+            mode="markers+text",
+            marker={"size": sizes, "color": PALETTE[look], "symbol": SYMBOLS[look], "opacity": 1},
+            text=[html.escape(str(path[-1]).strip()) if path else "" for path in paths],
+            textposition="top center",
+            textfont={"size": 11},
+        )
+
+    inner = [path for path in nodes if path not in leaves]
+    edges = {"type": "scatter", "mode": "lines", **_edges(nodes, spots), "line": {"color": _INK, "width": 1.5}}
+    weighed = dots(list(leaves), mode="text", text=[f"{leaves[path]:.2g}" for path in leaves], showlegend=False)
+    weighed["y"] = [row + 0.36 for row in weighed["y"]]
+    return [
+        {**edges, "hoverinfo": "skip", "showlegend": False},
+        marked(inner, "node", 0),
+        marked(list(leaves), "leaf, with its weight", 1),
+        {**weighed, "textfont": {"size": 11, "color": PALETTE[1]}},
+    ]
+
+
+def _reading(path: tuple) -> str:
+    return "".join(map(str, path)).strip() or "root"
+
+
 def _hover(rows, name, x_title, y_title, low, high) -> dict:
     text = f"<b>{html.escape(str(name))}</b><br>{x_title}: %{{x}}<br>{y_title}: %{{y:.3g}}"
     if not low:
@@ -451,3 +580,50 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+# ---- springs: the one figure that is no Plotly -----------------------------------------------------------------
+
+
+class Springs:
+    """Springs in series that a reader pulls; what ``springs`` returns and a notebook displays."""
+
+    def __init__(self, sizes: Mapping[str, float], alt: str, caption: str = "") -> None:
+        if not alt.strip():
+            raise ValueError("alt is empty: say in a sentence or two what the figure shows.")
+        self.sizes, self.alt, self.caption = dict(sizes), alt.strip(), caption.strip()
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_html_(self) -> str:
+        springs = [{"name": name, "size": size} for name, size in self.sizes.items()]
+        data = json.dumps(springs).replace("<", "\\u003c")  # whatever a name holds, it ends no script
+        name = "figure-" + hashlib.sha256(repr((data, self.alt, self.caption)).encode()).hexdigest()[:12]
+        described, caption = _caption(name, self.caption)
+        parts = {"name": name, "alt": html.escape(self.alt), "described": described, "caption": caption, "data": data}
+        page = Path(__file__).with_name("springs.html").read_text("utf-8")
+        return re.sub(r"\{\{(\w+)\}\}", lambda part: parts[part[1]], page)
+
+
+def springs(sizes: Mapping[str, float], *, alt: str, caption: str = "") -> Springs:
+    """Springs in series on a wall, which the reader pulls with mouse, finger or arrow keys; no kernel is needed.
+
+    One force F stretches all of them, each by F / its size. A second control sets the first one's size, as a multiple
+    of the last one's, from 1 to 100.
+
+    Args:
+        sizes: the stiffness of each spring, from the wall on: two or three. The names may have an index: "D_p".
+        alt: as in ``present``.
+        caption: as in ``present``.
+
+    Raises:
+        ValueError: not two or three sizes, one that is not above 0, a first one that is not 1 to 100 times the last, or
+            an empty ``alt``.
+    """
+    values = list(sizes.values())
+    if len(values) not in (2, 3) or not all(0 < size < math.inf for size in values):
+        raise ValueError("sizes must be two or three numbers above 0, one a spring.")
+    if not 1 <= values[0] / values[-1] <= 100:
+        raise ValueError(f"sizes: the first must be 1 to 100 times the last, not {values[0] / values[-1]:.3g} times.")
+    return Springs(sizes, alt, caption)

@@ -26,8 +26,8 @@ from helpers.models import Loaded, fork, seeded
 from helpers.pretrain import Recipe, make_model
 
 CORNER = Path(__file__).with_name("corner.toml")
-CONTEXT = 16  # tokens; the corner's longest document has 9
-TYPING_ERRORS = 0.05  # of all tokens, any other one instead: so no probability is 0, and the best weights are finite
+CONTEXT = 16  # tokens; the corner's longest document has 9, and END on either side
+TYPING_ERRORS = 0.05  # of all tokens: there stands any token, evenly. So the best logits are finite
 MEMORY = 50  # steps whose curvature L-BFGS remembers
 
 
@@ -62,6 +62,9 @@ def sample(pretraining: int = 400, alignment: int = 400, perturbation: int = 400
     Raises:
         ValueError: a number of documents below 1.
     """
+    for name, n in {"pretraining": pretraining, "alignment": alignment, "perturbation": perturbation}.items():
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"{name} must be a whole number of documents, at least 1, not {n!r}.")
     source = _corner()
     mixtures = (None, source.component("mood", "positive"), source.component("mood", "negative"))
     counts = [
@@ -98,6 +101,8 @@ class Model:
         self.start = torch.nn.utils.parameters_to_vector(self._parameters).detach().numpy().copy()
 
     def _losses(self, weights: np.ndarray) -> torch.Tensor:
+        if weights.shape != self.start.shape:
+            raise ValueError(f"weights must be {len(self.start)} numbers, as many as `start` has, not {weights.size}.")
         torch.nn.utils.vector_to_parameters(torch.from_numpy(weights), self._parameters)
         ids = self.data.ids
         log_probs = self._network(input_ids=ids[:, :-1], use_cache=False).logits.log_softmax(-1)
@@ -138,8 +143,11 @@ class Model:
             the weights reached.
 
         Raises:
-            ValueError: shares that are not three numbers, of which none is negative and one is positive.
+            ValueError: shares that are not three numbers, of which none is negative and one is positive; weights that
+                are not finite or too many or few; steps < 1.
         """
+        if steps < 1 or not np.isfinite(weights).all():
+            raise ValueError(f"train needs finite weights and at least 1 step, not {steps}.")
         shares = torch.as_tensor(np.asarray(shares, dtype=float))
         if shares.shape != (3,) or not (shares >= 0).all() or not 0 < shares.sum() < math.inf:
             raise ValueError(
@@ -169,12 +177,14 @@ class Model:
             direction: where to; by default down the gradient of the loss on D_t.
 
         Raises:
-            ValueError: a size that is not above 0.
+            ValueError: a size that is not above 0 and finite, or a direction of length 0.
         """
-        if not size > 0:
-            raise ValueError(f"size must be above 0, not {size}.")
+        if not 0 < size < math.inf:
+            raise ValueError(f"size must be above 0 and finite, not {size}.")
         if direction is None:
             direction = -self.gradients(weights)[2]
+        if not np.linalg.norm(direction) > 0:
+            raise ValueError("direction must not be zero: it leads nowhere.")
         step = size * direction / np.linalg.norm(direction)
         return self.losses(weights + step) - self.losses(weights)
 
@@ -193,11 +203,15 @@ def certificate(gradients: np.ndarray, replay: float) -> dict[str, float]:
         cosine: between the gradients of L_p and L_t; where it is positive, the step makes L_p fall.
 
     Raises:
-        ValueError: replay is not from 0 to below 1.
+        ValueError: replay is not from 0 to below 1, there are not three gradients, or the step does not change L_p.
     """
     if not 0 <= replay < 1:
         raise ValueError(f"replay must be a share from 0 to below 1, not {replay}: without D_a there is no ratio.")
+    if len(gradients) != 3:
+        raise ValueError(f"gradients must be three, of the losses on D_p, D_a and D_t, not {len(gradients)}.")
     on_p, on_a, on_t = gradients
+    if on_p @ on_t == 0:
+        raise ValueError("gradients: the step does not change L_p to first order, so there is no ratio.")
     norm = float(np.linalg.norm(replay * on_p + (1 - replay) * on_a))
     pull = float(np.linalg.norm(on_t))
     return {
@@ -233,7 +247,14 @@ def replay(
     Returns:
         one row a measurement: seed, replay, pretraining, step, loss_p, loss_a, loss_t, what ``certificate`` gives, and
         ratio_random, the ratio for a step into a random direction.
+
+    Raises:
+        ValueError: a share that is not from 0 to below 1, or steps that are not whole numbers above 0.
     """
+    if not all(0 <= share < 1 for share in shares):
+        raise ValueError(f"shares must lie between 0 and below 1, not {list(shares)}.")
+    if not len(at) or min(at) < 1:
+        raise ValueError(f"at must hold numbers of steps, each at least 1, not {list(at)}.")
     model = Model(sample(pretraining, seed=seed), seed=seed)
     base = model.train(model.start, (1, 0, 0), PRETRAINING_STEPS)
     anywhere = np.random.Generator(np.random.PCG64(seed)).normal(size=len(base))
@@ -259,7 +280,7 @@ def replay(
 STEP, ADDED = "one step down the gradient of L_t", "D_t added, optimum found again"
 
 
-def joint_optimum(seed: int, k: float, size: float = 1e-6, added: float = 0.01) -> pd.DataFrame:
+def joint_optimum(seed: int, k: float, size: float = 1e-7, added: float = 0.01) -> pd.DataFrame:
     """Train to the joint optimum of D_p and D_a, then pull towards D_t in two ways.
 
     Args:
@@ -268,8 +289,14 @@ def joint_optimum(seed: int, k: float, size: float = 1e-6, added: float = 0.01) 
         added: size of D_t over that of D_a, the theorem's l.
 
     Returns:
-        one row a pull: seed, k, pull, gradient_norm and bound at the optimum, change_p, change_a and their ratio.
+        one row a pull: seed, k, pull; at the optimum gradient_norm, slopes (the ratio of the two slopes) and bound; and
+        change_p, change_a and their ratio.
+
+    Raises:
+        ValueError: k is not above 0 and finite.
     """
+    if not 0 < k < math.inf:
+        raise ValueError(f"k must be above 0 and finite, not {k}.")
     share = k / (1 + k)
     model = Model(sample(seed=seed), seed=seed)
     base = model.train(model.start, (1, 0, 0), PRETRAINING_STEPS)
@@ -278,7 +305,8 @@ def joint_optimum(seed: int, k: float, size: float = 1e-6, added: float = 0.01) 
     again = model.train(optimum, (share, 1 - share, added * (1 - share)), 300)
     changes = {STEP: model.pull(optimum, size), ADDED: model.losses(again) - before}
     found = certificate(model.gradients(optimum), share)
-    place = {"seed": seed, "k": k, "gradient_norm": found["gradient_norm"], "bound": found["bound"]}
+    place = {"seed": seed, "k": k, "gradient_norm": found["gradient_norm"]}
+    place |= {"slopes": found["ratio"], "bound": found["bound"]}
     rows = [
         {**place, "pull": pull, "change_p": on_p, "change_a": on_a, "ratio": on_a / on_p}
         for pull, (on_p, on_a, _) in changes.items()
@@ -301,13 +329,14 @@ def ordinary_replay(
 
     Args:
         base: a micro model; it is left as it is.
-        shares: of the examples that are text of the pre-training mixture; the rest are positive reviews.
+        shares: of the documents that are text of the pre-training mixture; the rest are positive reviews.
         examples: documents of the alignment.
         at: example counts at which to measure.
         held_out: documents in each of the three sets on which losses and gradients are measured.
 
     Returns:
-        one row a measurement: seed, replay, examples, loss_p, loss_a, loss_t and what ``certificate`` gives.
+        one row a measurement: seed, replay, tokens_replayed (as a share of the tokens, which the losses count),
+        examples, loss_p, loss_a, loss_t and what ``certificate`` gives.
     """
     from datasets import Dataset
 
@@ -319,20 +348,21 @@ def ordinary_replay(
     ]
     tables = []
     for share in shares:
+        replayed = round(share * examples)
+        old = [d.text for d in source.sample(replayed, 2 * seed + 1)] if replayed else []
+        new = [d.text for d in source.sample(examples - replayed, 2 * seed + 2, good)] if replayed < examples else []
+        of_old, of_new = (sum(map(len, encode(base.tokenizer, texts))) if texts else 0 for texts in (old, new))
+        of_tokens = of_old / (of_old + of_new)
 
-        def measure(model, tokenizer, share: float = share) -> dict[str, float]:
+        def measure(model, tokenizer, of_tokens: float = of_tokens) -> dict[str, float]:
             with torch.enable_grad():
                 found = [_loss_and_gradient(model, tokenizer, texts) for texts in measured]
             losses = dict(zip(("loss_p", "loss_a", "loss_t"), (loss for loss, _ in found), strict=True))
-            return losses | certificate(np.stack([gradient for _, gradient in found]), share)
+            return losses | certificate(np.stack([gradient for _, gradient in found]), of_tokens)
 
-        replayed = round(share * examples)
-        texts = [d.text for d in source.sample(replayed, 2 * seed + 1)] if replayed else []
-        if replayed < examples:
-            texts += [d.text for d in source.sample(examples - replayed, 2 * seed + 2, good)]
         run = finetune(
             fork(base),
-            Dataset.from_dict({"text": texts}),
+            Dataset.from_dict({"text": old + new}),
             learning_rate=learning_rate,
             batch_size=batch_size,
             measure=measure,
@@ -340,7 +370,7 @@ def ordinary_replay(
             seed=seed,
             label=f"replay {share:g}",
         )
-        tables.append(run.table.assign(seed=seed, replay=share))
+        tables.append(run.table.assign(seed=seed, replay=share, tokens_replayed=of_tokens))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -16,7 +16,12 @@ from helpers.models import data_root, verify, write_manifest
 if TYPE_CHECKING:
     import pandas as pd
 
-PROVENANCE = ("configuration", "springback", "torch", "transformers", "machine")
+PROVENANCE = ("configuration", "springback", "torch", "transformers", "trl", "machine")
+
+
+def digest(configuration: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that tell settings apart."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write(name: str, table: pd.DataFrame, configuration: dict[str, Any], root: Path | None = None) -> Path:
@@ -33,12 +38,12 @@ def write(name: str, table: pd.DataFrame, configuration: dict[str, Any], root: P
     """
     if table.empty or "seed" not in table:
         raise ValueError(f"The table for {name!r} needs rows and a column 'seed': without seeds it is no result.")
-    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12]
     table = table.assign(
-        configuration=digest,
+        configuration=digest(configuration),
         springback=helpers.__version__,
         torch=version("torch"),
         transformers=version("transformers"),
+        trl=version("trl"),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     )
     table.attrs = {"configuration": configuration}

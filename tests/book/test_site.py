@@ -12,6 +12,7 @@ if not PAGES:
     pytest.fail("_build/html has no site: 'make book' builds it, or 'python book/build.py --stored'.", pytrace=False)
 FIGURES = [name for name in PAGES if "plotly-graph-div" in (SITE / name).read_text("utf-8")]
 SLIDERS = [name for name in FIGURES if '"sliders":[' in (SITE / name).read_text("utf-8")]
+SPRINGS = [name for name in PAGES if '<figure class="springback springs"' in (SITE / name).read_text("utf-8")]
 
 # The contrast of each text of the figures (WCAG 2) against the first opaque background behind it.
 CONTRAST = """() => {
@@ -28,7 +29,7 @@ CONTRAST = """() => {
   };
   return [...document.querySelectorAll("figure.springback")].flatMap((figure) => {
     const behind = luminance(background(figure));
-    const texts = [...figure.querySelectorAll(".main-svg text, figcaption")];
+    const texts = [...figure.querySelectorAll("svg text, .board :is(label, dt, dd), figcaption")];
     return texts.filter((text) => text.textContent.trim()).map((text) => {
       const ink = luminance(getComputedStyle(text)[text.localName == "text" ? "fill" : "color"]);
       return [text.textContent, (Math.max(ink, behind) + 0.05) / (Math.min(ink, behind) + 0.05)];
@@ -42,6 +43,9 @@ STATE = """(d) => [
   [...d.querySelectorAll(".trace path")].map((path) => path.getAttribute("d")).join(),
 ]"""
 
+# How long each spring is drawn, in pixels, from the wall on.
+LENGTHS = '(figure) => [...figure.querySelectorAll(".spring")].map((spring) => spring.getBoundingClientRect().width)'
+
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(visit, name):
@@ -54,7 +58,7 @@ def test_page(visit, name):
     assert len(ids) == len(set(ids)), "the same figure stands twice on the page"
     assert page.eval_on_selector_all("img:not([alt])", "all => all.map((e) => e.src)") == []
     assert page.eval_on_selector_all(".bd-article img[alt='']", "all => all.map((e) => e.src)") == []
-    assert page.eval_on_selector_all("figure[role=img]", "all => all.filter((e) => !e.ariaLabel?.trim()).length") == 0
+    assert page.eval_on_selector_all("figure[role]", "all => all.filter((e) => !e.ariaLabel?.trim()).length") == 0
     assert page.locator(".widget-subarea, .jupyter-widgets").count() == 0
     assert page.locator("mjx-merror").count() == 0
 
@@ -114,4 +118,54 @@ def test_dragging_a_slider_moves_the_curves(visit, name):
         after = figure.evaluate(STATE)
         assert after[0] != before[0], "the data did not change"
         assert after[1] != before[1], "the drawing did not change"
+    opened.no_trouble()
+
+
+def test_there_are_springs():
+    assert SPRINGS
+
+
+def stretched(figure, k, move):
+    """By how many pixels the first and the last spring become longer, by a move that must keep Hooke's law."""
+    before = figure.evaluate(LENGTHS)
+    move()
+    after = figure.evaluate(LENGTHS)
+    first, last = after[0] - before[0], after[-1] - before[-1]
+    assert last == pytest.approx(k * first, abs=0.5 + 0.02 * abs(last))
+    return first, last
+
+
+@pytest.mark.parametrize("width", [1280, NARROW])
+@pytest.mark.parametrize("name", SPRINGS)
+def test_pulling_springs_stretches_each_by_its_size(visit, name, width):
+    opened = visit(name, width=width)
+    page = opened.page
+    for figure in page.locator("figure.springs").all():
+        figure.scroll_into_view_if_needed()
+        handle, choice = figure.locator("svg [role=slider]"), figure.locator("input[type=range]")
+
+        def drag(by, handle=handle):
+            grip = handle.bounding_box()
+            x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+            page.mouse.move(x, y)
+            page.mouse.down()
+            page.mouse.move(x + by, y, steps=8)
+            page.mouse.up()
+
+        for value, k in ((0, 1), (1, 10), (2, 100)):
+            choice.fill(str(value))
+            assert choice.get_attribute("aria-valuetext") == f"k = {k}"
+            handle.press("Home")
+            first, last = stretched(figure, k, lambda: drag(60))
+            assert first + last == pytest.approx(60, abs=1), "the handle does not follow the mouse"
+            said = handle.get_attribute("aria-valuetext")
+            _, step = stretched(figure, k, lambda handle=handle: handle.press("ArrowRight"))
+            assert step > 1
+            assert handle.get_attribute("aria-valuetext") != said
+            _, back = stretched(figure, k, lambda handle=handle: handle.press("ArrowLeft"))
+            assert back == pytest.approx(-step, abs=0.1)
+        drawing = figure.locator("svg").bounding_box()
+        handle.press("End")
+        end = handle.bounding_box()
+        assert end["x"] + end["width"] <= min(drawing["x"] + drawing["width"] + 6, width)
     opened.no_trouble()

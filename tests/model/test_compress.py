@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers import models, world
-from helpers.compression import CorruptFile, code_length, compress, decompress
+from helpers.compression import HEADER_BYTES, CorruptFile, code_length, compress, decompress
 
 ODD = ["", "é ñ 漢字\n\n\t x", "a<|endoftext|>b", "x" * 1000, " ", "\0\0", "Review by Nobody: I sold it."]
 
@@ -32,7 +32,15 @@ def data(loaded, documents):
 def test_documents_come_back_from_very_nearly_their_code_length(loaded, documents, data):
     assert decompress(loaded.model, loaded.tokenizer, data) == documents
     ideal = code_length(loaded.model, loaded.tokenizer, documents).sum()
-    assert ideal - 1 < 8 * (len(data) - 28) < ideal + 64 + 0.001 * ideal
+    assert ideal - 1 < 8 * (len(data) - HEADER_BYTES) < ideal + 17
+
+
+def test_a_hundred_kilobytes_of_text_take_their_code_length_and_a_thousandth():
+    loaded = models.load("neox-0.1m")
+    texts = [document.text for document in world.load().sample(560, seed=21, split="held_out")]
+    assert sum(len(text.encode()) for text in texts) > 100_000
+    data = compress(loaded.model, loaded.tokenizer, texts)
+    assert 8 * (len(data) - HEADER_BYTES) < 1.001 * code_length(loaded.model, loaded.tokenizer, texts).sum()
 
 
 def test_improbable_and_impossible_texts_come_back(loaded):

@@ -1,12 +1,16 @@
-"""The rebound and its companions, on the smallest micro model."""
+"""The rebound and its companions, and compression rates along a run, on the smallest micro model."""
 
+import math
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from helpers import exercises, experiments, models, world
 from helpers.behaviour import Scorer
-from helpers.experiments import FRESH, FROM_BASE, NEGATIVES, UNRELATED
+from helpers.compression import bits_per_byte, code_length
+from helpers.experiments import FRESH, FROM_BASE, NEGATIVES, POSITIVES, UNRELATED
 from helpers.finetune import finetune
 
 
@@ -94,6 +98,135 @@ def test_over_seeds_gives_mean_and_range():
     table = pd.DataFrame({"seed": [0, 1], "examples": [8, 8], "share": [0.2, 0.6], "log_odds": [-1.0, 1.0]})
     row = experiments.over_seeds(table, ["examples"]).iloc[0]
     assert (row["share"], row["share_low"], row["share_high"], row["log_odds"]) == (0.4, 0.2, 0.6, 0.0)
+
+
+def test_over_seeds_gives_a_bootstrap_interval_of_the_mean():
+    draws = np.random.default_rng(0).normal(size=(2, 400))
+    seeds = range(400)
+    table = pd.concat([pd.DataFrame({"seed": seeds, "run": run, "rate": draws[run]}) for run in (0, 1)])
+    rows = experiments.over_seeds(table, ["run"], ["rate"], interval=0.95)
+    half = 1.96 * draws.std(axis=1) / math.sqrt(400)
+    assert rows["rate"].to_numpy() == pytest.approx(draws.mean(axis=1))
+    assert (rows["rate_high"] - rows["rate"]).to_numpy() == pytest.approx(half, rel=0.1)
+    assert (rows["rate"] - rows["rate_low"]).to_numpy() == pytest.approx(half, rel=0.1)
+    narrow = experiments.over_seeds(table, ["run"], ["rate"], interval=0.5)
+    assert (narrow["rate_high"] < rows["rate_high"]).all()
+    pd.testing.assert_frame_equal(rows, experiments.over_seeds(table, ["run"], ["rate"], interval=0.95))
+
+
+def test_an_interval_needs_seeds_and_a_level():
+    table = pd.DataFrame({"seed": [0, 1], "examples": [8, 8], "share": [0.2, 0.6]})
+    with pytest.raises(ValueError, match="interval must lie between 0 and 1.* not 95"):
+        experiments.over_seeds(table, ["examples"], ["share"], interval=95)
+    with pytest.raises(ValueError, match="at least two seeds"):
+        experiments.over_seeds(table[:1], ["examples"], ["share"], interval=0.95)
+
+
+# ---- compression rates ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rates(base):
+    return experiments.Rates("mood", base, documents=8)
+
+
+@pytest.fixture(scope="module")
+def path(base):
+    before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
+    seen = []
+    settings = {"aligning": 60, "reverting": 20, "documents": 8, "on_measure": lambda table: seen.append(len(table))}
+    table = experiments.rates_along_a_run(base, "mood", **settings)
+    assert all(torch.equal(before[name], weight) for name, weight in base.model.state_dict().items())
+    assert seen == list(range(1, len(table) + 1))
+    return table
+
+
+def test_the_rate_of_pre_training_text_is_that_of_documents_in_the_mixtures_shares(base, rates):
+    """7 % of pre-training documents are positive reviews, 7 % negative ones, 86 % something else."""
+    copies = {"a": 7 * 2, "t": 7 * 2, "other": 86}  # of something else there are twice as many documents
+    lengths = {part: code_length(base.model, base.tokenizer, texts) for part, texts in rates.texts.items()}
+    sizes = {part: [len(text.encode()) for text in texts] for part, texts in rates.texts.items()}
+    found = rates(base.model, base.tokenizer)
+    total = sum(copies[part] * lengths[part].sum() for part in copies)
+    assert found["rate_p"] == pytest.approx(total / sum(copies[part] * sum(sizes[part]) for part in copies))
+    for part in ("a", "t", "other"):
+        texts = rates.texts[part]
+        assert found[f"rate_{part}"] == pytest.approx(bits_per_byte(base.model, base.tokenizer, texts))
+
+
+def test_excess_is_the_rate_less_the_exact_code_length(base, rates):
+    source, found = world.load(), rates(base.model, base.tokenizer)
+    bits = sum(-source.log_prob(text, source.component("mood", "negative")) for text in rates.texts["t"]) / math.log(2)
+    size = sum(len(text.encode()) for text in rates.texts["t"])
+    assert found["rate_t"] - found["excess_t"] == pytest.approx(bits / size)
+    # Most of it is the price of not knowing that a negative review is coming, which is -log2 of its share.
+    assert found["excess_t"] * size / 8 == pytest.approx(-math.log2(0.07), rel=0.1)
+    assert 0 < found["excess_p"] < 0.2 * found["excess_t"]
+
+
+def test_the_prompts_part_is_the_code_length_up_to_the_decision(base, rates):
+    prompts = {prompt: text for prompt, text in zip(rates.prompts["a"], rates.texts["a"], strict=True)}
+    assert all(text.startswith(prompt) and prompt.endswith(" is") for prompt, text in prompts.items())
+    end = -math.log2(math.e)
+    source = world.load()
+    said = [sum(source.log_prob(t, explain=True).token_log_probs[: len(world.tokenize(p))]) for p, t in prompts.items()]
+    exact = end * sum(said) / sum(len(text.encode()) for text in prompts.values())
+    found = rates(base.model, base.tokenizer)
+    assert found["prompt_a"] == pytest.approx(exact, rel=0.05)
+    assert found["prompt_a"] < found["rate_a"]
+
+
+def test_measuring_documents_are_never_trained_on(rates):
+    source = world.load()
+    trained = {
+        d.text for pole in ("positive", "negative") for d in source.sample(500, 0, source.component("mood", pole))
+    }
+    assert not trained & {text for texts in rates.texts.values() for text in texts}
+
+
+def test_every_step_is_measured_once(path):
+    assert dict(path.groupby("run", sort=False)["step"].apply(list)) == {
+        POSITIVES: [*range(9)],
+        **{run: [0, 1, 2, 3] for run in (NEGATIVES, FRESH, UNRELATED, FROM_BASE)},
+    }
+    assert dict(path.groupby("run")["phase"].unique().explode()) == {
+        POSITIVES: "align",
+        **dict.fromkeys((NEGATIVES, FRESH, UNRELATED, FROM_BASE), "revert"),
+    }
+    assert path.groupby("run")["examples"].max()[POSITIVES] == 60  # the last step takes what is left
+    assert not path.drop(columns="train_loss").isna().any().any()
+
+
+def test_each_phase_begins_where_it_must(path):
+    measured = [c for c in path if c.startswith(("rate", "excess", "kl", "prompt")) or c == "log_odds"]
+    first, last = (getattr(path.groupby("run")[measured], end)() for end in ("first", "last"))
+    for run in (NEGATIVES, FRESH, UNRELATED):
+        assert first.loc[run].to_numpy() == pytest.approx(last.loc[POSITIVES].to_numpy())
+    assert first.loc[FROM_BASE].to_numpy() == pytest.approx(first.loc[POSITIVES].to_numpy())
+    assert first.loc[POSITIVES, ["kl_p", "kl_poles"]].abs().max() < 1e-9
+
+
+def test_each_run_shortens_the_code_of_its_own_text(path):
+    change = path.groupby("run")[["rate_a", "rate_t", "rate_p", "kl_p", "kl_poles"]].agg(
+        lambda c: c.iloc[-1] - c.iloc[0]
+    )
+    assert change.loc[POSITIVES, "rate_a"] < 0 < change.loc[POSITIVES, "rate_t"]
+    assert change.loc[NEGATIVES, "rate_t"] < change.loc[FRESH, "rate_t"] < change.loc[UNRELATED, "rate_t"]
+    assert change.loc[FROM_BASE, "rate_t"] < 0 < change.loc[FROM_BASE, "rate_a"]
+    assert change.loc[POSITIVES, "kl_poles"] > change.loc[POSITIVES, "kl_p"] > 0
+
+
+def test_rates_without_companions_are_the_same_and_stop_there(base, path):
+    settings = {"aligning": 60, "reverting": 20, "documents": 8, "companions": False}
+    table = experiments.rates_along_a_run(base, "mood", **settings)
+    expected = path[path["run"].isin([POSITIVES, NEGATIVES])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, expected)
+
+
+@pytest.mark.parametrize("wrong", [{"aligning": 0}, {"reverting": 0}, {"documents": 0}, {"seeds": []}])
+def test_rates_need_documents_and_a_seed(base, wrong):
+    with pytest.raises(ValueError, match=r"aligning, reverting and documents .* above zero, with at least one seed\."):
+        experiments.rates_along_a_run(base, "mood", **wrong)
 
 
 def test_doubling():

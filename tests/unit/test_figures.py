@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import pytest
 
 from helpers import figures
+from helpers.token_tree import TokenTree
 
 TABLE = pd.DataFrame(
     {
@@ -244,3 +245,49 @@ def test_bad_views_are_refused():
         figures.slider_curves({}, "examples", "score", "run", slider_title="Size")
     with pytest.raises(ValueError, match="no column 'loss'"):
         figures.slider_curves({"a": TABLE}, "examples", "loss", "run", slider_title="Size")
+
+
+# tree
+
+TREE = TokenTree.of({("go", "home"): 0.5, ("go", "on"): 0.25, ("stay",): 0.25})
+
+
+def test_tree_draws_nodes_by_weight_and_leaves_with_theirs():
+    figure = figures.tree({"all": TREE}, slider_title="Depth")
+    _, edges, inner, leaves, weights = figure.data
+    nodes = {
+        text: (x, y, size) for x, y, text, size in zip(inner.x, inner.y, inner.text, inner.marker.size, strict=True)
+    }
+    assert {text: spot[:2] for text, spot in nodes.items()} == {
+        "": (0, 1.25),
+        "go": (1, 0.5),
+        "stay": (1, 2),
+        "home": (2, 0),
+        "on": (2, 1),
+    }
+    assert (nodes["go"][2] / nodes[""][2]) ** 2 == pytest.approx(0.75)
+    assert list(zip(leaves.x, leaves.y, leaves.text, strict=True)) == [(3, 0, "END"), (3, 1, "END"), (2, 2, "END")]
+    assert list(weights.text) == ["0.5", "0.25", "0.25"]
+    assert inner.marker.symbol != leaves.marker.symbol and inner.marker.color != leaves.marker.color
+    assert list(zip(edges.x, edges.y, strict=True))[:5] == [(0, 1.25), (0.4, 1.25), (0.4, 0.5), (1, 0.5), (None, None)]
+    assert edges.x.count(None) == len(TREE.nodes()) - 1
+
+
+def test_the_trees_slider_prunes_and_leaves_the_rest_faint():
+    figure = figures.tree({1: TREE.prune(1), "all": TREE}, slider_title="Depth", start="all")
+    pruned, whole = figure.layout.sliders[0].steps
+    assert figure.layout.sliders[0].active == 1
+    assert (pruned.label, whole.label) == ("1", "all")
+    assert list(pruned.args[1]) == [1, 2, 3, 4]  # the faint whole stays
+    _, inner, leaves, weights = pruned.args[0]["text"]
+    assert [list(texts) for texts in (inner, leaves, weights)] == [[""], ["go", "stay"], ["0.75", "0.25"]]
+    assert list(pruned.args[0]["y"][2]) == [0.5, 2]  # nodes keep their places
+    assert list(figure.data[1].x) == list(whole.args[0]["x"][0])
+    assert len(figure.data[1].x) == len(figure.data[0].x)
+
+
+def test_trees_that_cannot_be_drawn_are_refused():
+    with pytest.raises(ValueError, match="trees is empty"):
+        figures.tree({}, slider_title="Depth")
+    with pytest.raises(ValueError, match="start: no tree is labelled 3; there are 1, all"):
+        figures.tree({1: TREE.prune(1), "all": TREE}, slider_title="Depth", start=3)

@@ -64,6 +64,23 @@ def test_replay_sets_the_ratio(model, base, replay):
     assert found["ratio"] == pytest.approx(-replay / (1 - replay), rel=0.03, abs=0.01)
 
 
+def test_a_finite_pull_agrees_with_the_slopes(model, base):
+    weights = model.train(base, (0.5, 0.5, 0), 400)
+    on_p, on_a, _ = model.pull(weights, 1e-7)
+    slopes = optimum.certificate(model.gradients(weights), 0.5)["ratio"]
+    assert on_a / on_p == pytest.approx(slopes, rel=1e-2)
+
+
+def test_a_joint_optimum_is_pulled_in_two_ways(monkeypatch):
+    monkeypatch.setattr(optimum, "PRETRAINING_STEPS", 200)
+    table = optimum.joint_optimum(0, 1)
+    assert list(table["pull"]) == [optimum.STEP, optimum.ADDED]
+    assert (table["ratio"] == table["change_a"] / table["change_p"]).all()
+    assert table["ratio"][0] == pytest.approx(-1, rel=0.05)
+    added = table.iloc[1]
+    assert added["change_p"] < 0 < added["change_a"]
+
+
 def test_the_ratio_of_short_training_is_another(model, base):
     weights = model.train(base, (0.9, 0.1, 0), 1)
     assert abs(optimum.certificate(model.gradients(weights), 0.9)["ratio"] + 9) > 1
@@ -100,9 +117,21 @@ def test_replay_gives_a_row_a_measurement():
         (lambda m: m.train(m.start, (-0.5, 1.5, 0), 1), "none negative"),
         (lambda m: m.train(m.start, (0, 0, 0), 1), "three numbers"),
         (lambda m: m.train(m.start, (float("nan"), 1, 0), 1), "three numbers"),
-        (lambda m: m.pull(m.start, 0), "size must be above 0"),
+        (lambda m: m.pull(m.start, 0), "size must be above 0 and finite"),
         (lambda m: optimum.certificate(m.gradients(m.start), 1), "without D_a there is no ratio"),
-        (lambda m: optimum.sample(pretraining=0), "whole number from 1"),
+        (lambda m: optimum.certificate(m.gradients(m.start)[:2], 0.5), "gradients must be three"),
+        (lambda m: optimum.certificate(np.eye(3), 0.5), "does not change L_p"),
+        (lambda m: m.pull(m.start, float("inf")), "above 0 and finite"),
+        (lambda m: m.pull(m.start, 1, 0 * m.start), "direction must not be zero"),
+        (lambda m: m.losses(m.start[1:]), "weights must be"),
+        (lambda m: m.losses(np.append(m.start, 0)), "weights must be"),
+        (lambda m: m.train(m.start, (1, 0, 0), 0), "at least 1 step"),
+        (lambda m: m.train(m.start * np.nan, (1, 0, 0), 1), "finite weights"),
+        (lambda m: optimum.sample(pretraining=0), "pretraining must be a whole number"),
+        (lambda m: optimum.joint_optimum(0, -1), "k must be above 0"),
+        (lambda m: optimum.replay(0, [1.0]), "shares must lie"),
+        (lambda m: optimum.replay(0, [0.5], at=(0, 1)), "at must hold numbers of steps"),
+        (lambda m: optimum.replay(0, [0.5], at=()), "at must hold numbers of steps"),
     ],
 )
 def test_bad_arguments_are_named(model, call, message):

@@ -65,11 +65,12 @@ def counted(tmp_path, monkeypatch):
 def test_a_sweep_runs_what_is_missing_and_stores_all(tmp_path, counted):
     sweep.run("counted", tmp_path / "parts")
     assert counted == [0, 1, 2]
-    (tmp_path / "parts/counted/1.parquet").unlink()
+    next(tmp_path.glob("parts/counted/*/1.parquet")).unlink()
     sweep.run("counted", tmp_path / "parts")
     assert counted == [0, 1, 2, 1]
     table = results.read("counted")
     assert list(table["value"]) == [0, 2, 4]
+    assert (table["seconds"] >= 0).all()
     assert table.attrs["configuration"] == {"factor": 2}
 
 
@@ -82,12 +83,23 @@ def test_a_seed_that_fails_leaves_the_others_done(tmp_path, counted, monkeypatch
     monkeypatch.setitem(sweep.EXPERIMENTS, "counted", sweep.Experiment(fails, {"factor": 2}, seeds=3))
     with pytest.raises(RuntimeError):
         sweep.run("counted", tmp_path / "parts")
-    assert sorted(file.name for file in (tmp_path / "parts/counted").iterdir()) == ["0.parquet", "1.parquet"]
+    assert sorted(file.name for file in tmp_path.glob("parts/counted/*/*")) == ["0.parquet", "1.parquet"]
 
 
-def test_an_unknown_experiment_lists_the_known_ones(tmp_path):
+def test_seeds_that_were_run_with_other_settings_do_not_count(tmp_path, counted, monkeypatch):
+    sweep.run("counted", tmp_path / "parts")
+    other = sweep.Experiment(sweep.EXPERIMENTS["counted"].run, {"factor": 3}, seeds=3)
+    monkeypatch.setitem(sweep.EXPERIMENTS, "counted", other)
+    sweep.run("counted", tmp_path / "parts")
+    assert list(results.read("counted")["value"]) == [0, 3, 6]
+
+
+def test_an_unknown_experiment_lists_the_known_ones(tmp_path, capsys):
     with pytest.raises(ValueError, match="Unknown experiment 'recoil': choose from .*replay"):
         sweep.run("recoil", tmp_path)
+    with pytest.raises(SystemExit):
+        sweep.main(["recoil"])
+    assert "Unknown experiment 'recoil'" in capsys.readouterr().err
 
 
 def test_every_experiment_has_ten_seeds():

@@ -21,6 +21,11 @@ def deviation(on_p, on_a, step, replay):
     return abs(ratio(on_p, on_a, step) + replay / (1 - replay))
 
 
+def termwise(on_p, on_a, step, replay):
+    gradient = replay * np.array(on_p) + (1 - replay) * np.array(on_a)
+    return np.abs(gradient) @ np.abs(step) / ((1 - replay) * abs(np.dot(on_p, step)))
+
+
 MEASURED = {0.3: -0.4286, 0.6: -1.5}
 
 RIGHT = {
@@ -42,11 +47,12 @@ WRONG = [
     ("ratio", lambda p, a, d: -np.linalg.norm(a) / np.linalg.norm(p), "lengths"),
     ("ratio", lambda p, a, d: ratio(p, a, d) * np.linalg.norm(d) / np.linalg.norm([0.5, 0.25]), "ten times"),
     ("bound", deviation, "one direction"),
+    ("bound", termwise, "tighter than asked"),
     ("bound", lambda p, a, d, r: bound(p, a, d, r) * (1 - r), "1 - replay"),
     ("bound", lambda p, a, d, r: bound(p, a, d, r) / np.linalg.norm(d), "both"),
     ("bound", lambda p, a, d, r: 1.0, "by norms"),
     ("measured", {0.3: 0.4286, 0.6: 1.5}, "sign"),
-    ("measured", {0.3: -1 / 0.4286, 0.6: -1 / 1.5}, "other way round"),
+    ("measured", {0.3: -1 / 0.4286, 0.6: -1 / 1.5}, "reciprocal"),
     ("measured", {0.3: -1.5, 0.6: -0.4286}, "exchanged"),
     ("measured", {0.3: 0.0, 0.6: -1.5}, "without replay"),
     ("measured", {0.3: -0.4286, 0.6: -1.8}, "small enough"),

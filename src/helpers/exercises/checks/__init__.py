@@ -7,6 +7,11 @@ _NOTEBOOKS = (
     "springs_back",
     "micro_world",
     "prediction_is_compression",
+    "token_trees",
+    "mixtures",
+    "elasticity_theorem",
+    "theorem_and_practice",
+    "rates_along_a_run",
 )
 for _notebook in _NOTEBOOKS:
     import_module(f"{__name__}.{_notebook}")

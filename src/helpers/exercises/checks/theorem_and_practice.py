@@ -70,13 +70,17 @@ def _ratio(function: Any) -> str:
 
 @exercise("theorem_and_practice.bound")
 def _bound(function: Any) -> str:
-    on_p, on_a, step = np.array([1.0, 0.0]), np.array([-0.5, 0.75]), np.array([1.0, 0.5])
+    on_p, on_a, step = np.array([1.0, 0.0]), np.array([-3.0, 0.75]), np.array([1.0, 0.5])
     value = call(function, on_p.tolist(), on_a.tolist(), step.tolist(), 0.5)
     gradient = 0.5 * on_p + 0.5 * on_a
     right = np.linalg.norm(gradient) * np.linalg.norm(step) / (0.5 * abs(on_p @ step))
     if close(value, abs(on_a @ step / (on_p @ step) + 1)):
         raise NotYet(
             "That is the deviation of this one direction. The bound uses the *norm* of g, not its dot product."
+        )
+    if close(value, (np.abs(gradient) @ np.abs(step)) / (0.5 * abs(on_p @ step))):
+        raise NotYet(
+            "A true bound, and tighter than asked. Use only the *lengths* of g and of the step, as the book does."
         )
     if close(value, right / 2):
         raise NotYet("The factor 1 - replay is missing below: the objective holds L_a with that weight only.")
@@ -111,20 +115,21 @@ def _measured(answer: Any) -> str:
         if close(values[share], share / (1 - share)):
             raise NotYet(f"The sign of the ratio at {share} is lost: one loss rises while the other falls.")
         if close(values[share], -(1 - share) / share):
-            raise NotYet(f"At {share} you divide the change on D_p by that on D_a. It is the other way round.")
+            raise NotYet(
+                f"At {share} you have the reciprocal. Either the change on D_p stands above that on D_a, or the two "
+                "shares in `train` are exchanged."
+            )
     if close(values[0.3], -0.6 / 0.4) and close(values[0.6], -0.3 / 0.7):
         raise NotYet("The two are exchanged: the larger share of replay gives the larger ratio.")
     for share in shares:
         if abs(values[share]) < 0.01:
-            raise NotYet(
-                f"At {share} the ratio is about 0, as without replay. Is the share in `shares` on D_p's place?"
-            )
+            raise NotYet(f"At {share} the ratio is about 0, as without replay. Was the share of D_p 0 in `train`?")
         if abs(values[share] / (-share / (1 - share)) - 1) > 0.05:
             raise NotYet(
                 f"At {share} you have {values[share]:.3g}, more than 5 % off. Is the step of the pull small enough, "
                 "and did the training run until the gradient norm stopped falling?"
             )
     return (
-        "Two more points on the curve, by your own run. The proposition fixes them before anything is trained, from "
+        "Two more points on the curve. The proposition fixes them before anything is trained, from "
         "the share alone: no size, no learning rate and no number of steps enters."
     )
