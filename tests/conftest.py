@@ -1,6 +1,8 @@
-"""What every test runs under: no network, one thread, no progress bars."""
+"""What every test runs under: no network, one thread, no progress bars, no deadline."""
 
 import os
+
+from hypothesis import settings
 
 os.environ |= {
     "HF_HUB_OFFLINE": "1",
@@ -8,3 +10,5 @@ os.environ |= {
     "SPRINGBACK_PROGRESS": "off",
     "TOKENIZERS_PARALLELISM": "false",
 }
+settings.register_profile("book", deadline=None)  # a busy machine is no failure
+settings.load_profile("book")

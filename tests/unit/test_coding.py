@@ -24,7 +24,7 @@ def read_on(data, table, n):
     return compression._decoder(data).decode(compression.Categorical(table, perfect=False, lazy=True), n)
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(messages())
 def test_what_was_written_is_read(message):
     table, symbols = message

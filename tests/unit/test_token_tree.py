@@ -75,7 +75,7 @@ def full_codes(n):
     return [lengths for lengths in itertools.product(range(1, n), repeat=n) if sum(2.0**-k for k in lengths) == 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masses)
 def test_no_prefix_code_is_shorter_than_huffmans(masses):
     probabilities = shares(masses)
