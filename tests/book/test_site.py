@@ -39,7 +39,7 @@ CONTRAST = """() => {
 
 # What a figure holds and what it has drawn.
 STATE = """(d) => [
-  JSON.stringify(d.data.map((trace) => trace.y)),
+  JSON.stringify(d.data.map((trace) => trace.visible === false || trace.y)),
   [...d.querySelectorAll(".trace path")].map((path) => path.getAttribute("d")).join(),
 ]"""
 
@@ -69,7 +69,8 @@ def test_every_figure_is_drawn(visit, name):
     for figure in page.locator(".plotly-graph-div").all():
         assert figure.locator("xpath=ancestor::figure[@role='img' and @aria-label]").count() == 1
         drawn = figure.evaluate(
-            "(d) => ({traces: d.data.length, marks: d.querySelectorAll('.trace :is(path, text, image)').length})"
+            "(d) => ({traces: d.data.filter((trace) => trace.visible !== false).length,"
+            " marks: d.querySelectorAll('.trace :is(path, text, image)').length})"
         )
         assert drawn["traces"] > 0
         assert drawn["marks"] >= drawn["traces"]
