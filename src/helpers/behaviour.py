@@ -127,13 +127,19 @@ def knowledge(model, tokenizer, facts: list[world.Fact], batch_size: int = 256) 
     return np.array(right)
 
 
-def kl_divergence(model, reference, tokenizer, texts: list[str], batch_size: int = 64) -> float:
+def kl_divergence(
+    model, reference, tokenizer, texts: list[str], batch_size: int = 64, prompts: list[str] | None = None
+) -> float:
     """KL(model || reference) in nats per token, exact over the vocabulary, on the positions of `texts` (END too).
+
+    Args:
+        prompts: the beginning of each text that is left out; by default every position counts.
 
     Raises:
         ValueError: the models have different vocabularies.
     """
     rows = encode(tokenizer, texts)
+    skip = _prompt_lengths(tokenizer, prompts) if prompts else [0] * len(rows)
     total, count = 0.0, 0
     for start in range(0, len(rows), batch_size):
         part = rows[start : start + batch_size]
@@ -144,7 +150,58 @@ def kl_divergence(model, reference, tokenizer, texts: list[str], batch_size: int
             )
         ours, theirs = ours.log_softmax(-1), theirs.log_softmax(-1)
         divergence = (ours.exp() * (ours - theirs)).sum(-1)
-        for row, values in zip(part, divergence, strict=True):
-            total += float(values[: len(row) - 1].sum())
-            count += len(row) - 1
+        for row, values, first in zip(part, divergence, skip[start : start + batch_size], strict=True):
+            total += float(values[first : len(row) - 1].sum())
+            count += len(row) - 1 - first
     return total / count
+
+
+def _prompt_lengths(tokenizer, prompts: list[str]) -> list[int]:
+    """The position from which each completion's first token is predicted."""
+    return [len(row) - 1 for row in encode(tokenizer, prompts, end=False)]
+
+
+class Completions:
+    """Held-out documents of a behaviour, as many of each pole, on whose completions models are compared.
+
+    Args:
+        behaviour: "mood", "refusal", "truth" or "instruction".
+        tokenizer: of all models that will be compared.
+        documents: of each pole.
+        seed: of the documents.
+    """
+
+    def __init__(self, behaviour: str, tokenizer, documents: int = 16, seed: int = 0):
+        source = world.load()
+        poles = source.behaviours[behaviour].poles
+        drawn = [
+            d for pole in poles for d in source.sample(documents, seed, source.component(behaviour, pole), "held_out")
+        ]
+        self.rows = encode(tokenizer, [d.text for d in drawn])
+        skip = _prompt_lengths(tokenizer, [d.prompt for d in drawn])
+        self.positions = [(i, t) for i, row in enumerate(self.rows) for t in range(skip[i], len(row) - 1)]
+        self.targets = torch.tensor([self.rows[i][t + 1] for i, t in self.positions])
+        self.good = torch.tensor([i < documents for i, _ in self.positions])
+
+    def measure(self, **references):
+        """A measure for `finetune`: a function of (model, tokenizer) that gives, in nats per token,
+
+        loss_good, loss_bad: of the completions of either pole.
+        kl_<name>: KL(model || reference) over both, for each reference model, as it is now.
+        """
+        known = {name: self._log_probabilities(model) for name, model in references.items()}
+
+        def measure(model, tokenizer) -> Measure:
+            ours = self._log_probabilities(model)
+            loss = -ours.gather(-1, self.targets[:, None])[:, 0]
+            divergences = {f"kl_{name}": ((ours.exp() * (ours - theirs)).sum(-1)) for name, theirs in known.items()}
+            values = {"loss_good": loss[self.good], "loss_bad": loss[~self.good], **divergences}
+            return {name: float(value.mean()) for name, value in values.items()}
+
+        return measure
+
+    @torch.no_grad()
+    def _log_probabilities(self, model) -> torch.Tensor:
+        """double (positions, vocabulary)"""
+        rows, places = zip(*self.positions, strict=True)
+        return logits(model, self.rows).cpu()[list(rows), list(places)].double().log_softmax(-1)

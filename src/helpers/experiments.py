@@ -1,4 +1,4 @@
-"""The book's experiments: the rebound with its companions, and compression rates along a run.
+"""The book's experiments: resistance, the rebound with its companions, and compression rates along a run.
 
 A model is aligned with examples of a behaviour's good pole and then perturbed. Runs are nested: one pass over the
 examples visits every smaller size, so no size is trained for twice.
@@ -6,7 +6,6 @@ examples visits every smaller size, so no size is trained for twice.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import world
-from helpers.behaviour import Measure, Scorer, kl_divergence
-from helpers.compression import encode, token_bits
+from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, sample
+from helpers.compression import bits_per_byte, encode, token_bits
 from helpers.finetune import finetune
 from helpers.models import Loaded, fork
 
@@ -26,6 +25,11 @@ NEGATIVES = "negatives"
 FRESH = "fresh pre-training text"
 UNRELATED = "unrelated text"
 FROM_BASE = "negatives on the base model"
+COMPANIONS = (FRESH, UNRELATED, FROM_BASE)
+
+FORWARD = "forward"
+INVERSE = "inverse"
+FROM_THE_BASE = "from base"
 
 
 def doubling(last: int, first: int) -> list[int]:
@@ -48,10 +52,15 @@ def rebound(
     seeds: Sequence[int] = (0,),
     learning_rate: float = 3e-4,
     batch_size: int = 8,
-    companions: bool = False,
+    companions: bool | Sequence[str] = False,
+    reverse_learning_rate: float | None = None,
+    reverse_batch_size: int | None = None,
+    at: Sequence[int] | None = None,
+    prompts: int = 128,
+    documents: int = 0,
     on_measure: Callable[[pd.DataFrame], None] | None = None,
 ) -> pd.DataFrame:
-    """Align with each number of good-pole examples, then turn back with bad-pole ones.
+    """Align with each number of good-pole examples, then turn back with bad-pole ones (the paper's section 5.2).
 
     Args:
         base: the pre-trained model; it is left as it is.
@@ -59,46 +68,179 @@ def rebound(
         positives: numbers of good-pole examples; one alignment run a seed visits them all.
         negatives: number of bad-pole examples that follow.
         seeds: each draws its own examples and their order; the held-out prompts stay the same.
-        learning_rate: constant, for both steps.
+        learning_rate: constant, for both phases.
         batch_size: examples an optimiser step.
+        reverse_learning_rate: another one after the alignment.
+        reverse_batch_size: another one after the alignment.
         companions: after the last alignment also train on fresh text of the pre-training mixture and on unrelated
-            stories, as many documents as negatives, and give the base model the same negatives.
+            stories, as many documents as negatives, and give the base model the same negatives; or those of the three
+            that are named (FRESH, UNRELATED, FROM_BASE).
+        at: numbers of negatives at which to measure; by default 0, then doubling from the first step on.
+        prompts: held-out prompts of the score.
+        documents: if not 0, losses and KL divergences are measured too, on so many held-out documents of each pole,
+            and the compression of as many documents of the pre-training mixture as of both poles.
         on_measure: called with the table so far at every measurement, to draw it live.
 
     Returns:
         one row a measurement, with columns seed, run (what the model was perturbed with), positives, step, examples,
-        tokens, train_loss, share, log_odds, legal.
+        tokens, train_loss, share, log_odds, legal; with documents also loss_good, loss_bad, kl_base and kl_start
+        (`Completions.measure`; start is the model before the perturbation) and bpb_text (bits per byte of the
+        pre-training mixture).
 
     Raises:
-        ValueError: an unknown behaviour, or sizes that are not positive.
+        ValueError: an unknown behaviour or companion, or sizes that are not positive.
     """
-    sizes = sorted(set(positives))
+    sizes, beside = sorted(set(positives)), COMPANIONS if companions is True else tuple(companions or ())
+    if unknown := set(beside) - set(COMPANIONS):
+        raise ValueError(f"Unknown companion {min(unknown)!r}: choose from {', '.join(COMPANIONS)}.")
     if not sizes or sizes[0] < 1 or negatives < 1 or not len(seeds):
         raise ValueError("rebound needs at least one seed and whole numbers of positives and negatives above zero.")
-    source, runs = world.load(), _Runs(Scorer(behaviour), on_measure, learning_rate, batch_size)
+    source, measure = world.load(), _measures(behaviour, base, prompts, documents)
+    runs = _Runs(measure, on_measure, reverse_learning_rate or learning_rate, reverse_batch_size or batch_size)
     poles = source.behaviours[behaviour]
-    counts = doubling(negatives, min(batch_size, negatives))
+    counts = doubling(negatives, min(runs.batch_size, negatives)) if at is None else at
     for seed in seeds:
-        aligned: list[dict] = []
-        model = fork(base)
-        finetune(
-            model,
-            source.examples(behaviour, poles.good, sizes[-1], seed=2 * seed + 1),
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            seed=seed,
-            measure=lambda m, _, kept=aligned: kept.append(copy.deepcopy(m.state_dict())) or {},
-            at=sizes,
-            label=POSITIVES,
-        )
+        good = source.examples(behaviour, poles.good, sizes[-1], seed=2 * seed + 1)
+        stages = _stages(base, good, sizes, learning_rate=learning_rate, batch_size=batch_size, seed=seed)
         bad = source.examples(behaviour, poles.bad, negatives, seed=2 * seed + 2)
-        for size, state in zip(sizes, aligned, strict=True):
-            model.model.load_state_dict(state)
+        for size, model in zip(sizes, stages, strict=True):
             runs.train(fork(model), bad, counts, seed=seed, run=NEGATIVES, positives=size)
-        if companions:
-            for run, start, data in _companions(base, model, bad, seed):
+        for run, start, data in _companions(base, stages[-1], bad, seed):
+            if run in beside:
                 runs.train(fork(start), data, counts, seed=seed, run=run, positives=0 if start is base else sizes[-1])
     return runs.table("seed", "run", "positives")
+
+
+def _measures(behaviour: str, base: Loaded, prompts: int, documents: int) -> Callable[[Loaded], Callable]:
+    """What `rebound` measures, as a function of the model that a run starts from."""
+    scorer = Scorer(behaviour, n=prompts)
+    if not documents:
+        return lambda start: scorer
+    completions = Completions(behaviour, base.tokenizer, documents)
+    texts = [document.text for document in world.load().sample(2 * documents, 0, split="held_out")]
+
+    def measure(start: Loaded) -> Callable:
+        distances = completions.measure(base=base.model, start=start.model)
+        return lambda *m: scorer(*m) | distances(*m) | {"bpb_text": bits_per_byte(*m, texts)}
+
+    return measure
+
+
+def _stages(base: Loaded, data, sizes: Sequence[int], **settings) -> list[Loaded]:
+    """The model after each number of examples, of one run through them all."""
+    stages: list[Loaded] = []
+    model = fork(base)
+
+    def keep(*_) -> dict:
+        stages.append(fork(model))
+        return {}
+
+    finetune(model, data, measure=keep, at=sizes, label=POSITIVES, **settings)
+    return stages
+
+
+def resistance(
+    base: Loaded,
+    behaviour: str,
+    *,
+    slice_size: int = 64,
+    slices: int = 3,
+    answers: int = 256,
+    seeds: Sequence[int] = (0,),
+    learning_rate: float = 3e-4,
+    batch_size: int = 8,
+    on_measure: Callable[[pd.DataFrame], None] | None = None,
+) -> pd.DataFrame:
+    """Forward against inverse alignment (the paper's section 5.1).
+
+    One alignment run is cut into slices: the model before it is theta_0, after the first slice theta_1, and so on. All
+    but theta_0 answer the same held-out prompts; theta_l's answers are the set D_l. Then every theta_k is trained on
+    every D_l: forward if k < l, inverse if k > l, and from base (k = 0), which the paper does not report.
+
+    Args:
+        base: the pre-trained model theta_0; it is left as it is.
+        behaviour: "mood", "refusal", "truth" or "instruction".
+        slice_size: good-pole examples a slice.
+        slices: how many.
+        answers: size of each D_l. A quarter as many more are held out, to measure KL divergence on.
+        seeds: each draws its own examples, prompts and answers.
+        learning_rate: constant, throughout.
+        batch_size: examples an optimiser step.
+        on_measure: called with the table so far after every run.
+
+    Returns:
+        one row a run, with columns seed, direction, start (k), target (l); in nats per token of the answers:
+        train_loss (mean over the run's steps), last_loss (over its last quarter), entropy (theta_l's own loss in the
+        same batches: what no model can beat in the mean), kl_before and kl_after (KL(theta_l || model) on held-out
+        answers, exact at each position); share_start and share_target (good-pole share of theta_k and theta_l).
+
+    Raises:
+        ValueError: an unknown behaviour, or sizes that are too small.
+    """
+    if slice_size < 1 or slices < 2 or answers < 4 or not len(seeds):
+        raise ValueError("resistance needs slice_size of 1, slices of 2, answers of 4 and one seed at least.")
+    source, scorer = world.load(), Scorer(behaviour)
+    sizes = [slice_size * (i + 1) for i in range(slices)]
+    rows: list[dict] = []
+    for seed in seeds:
+        settings = {"learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+        good = source.examples(behaviour, source.behaviours[behaviour].good, sizes[-1], seed=2 * seed + 1)
+        stages = [base, *_stages(base, good, sizes, **settings)]
+        shares = [scorer(stage.model, stage.tokenizer)["share"] for stage in stages]
+        prompts = source.prompts(behaviour, answers + answers // 4, seed)
+        for target in range(1, slices + 1):
+            teacher = stages[target]
+            texts = sample(teacher.model, teacher.tokenizer, prompts, seed)
+            asked, said = prompts[:answers], texts[:answers]
+            pairs = {"prompt": asked, "completion": [t.removeprefix(p) for t, p in zip(said, asked, strict=True)]}
+
+            def distance(model, tokenizer, teacher=teacher.model, texts=texts[answers:], asked=prompts[answers:]):
+                return {"kl": kl_divergence(teacher, model, tokenizer, texts, prompts=asked)}
+
+            # The same batches at a rate that moves no weight: the loss of the model that wrote the answers.
+            own = _losses(teacher, pairs, **{**settings, "learning_rate": 1e-12})
+            for start in range(slices + 1):
+                if start == target:
+                    continue
+                run = _losses(stages[start], pairs, measure=distance, **settings)
+                rows.append(
+                    {
+                        "seed": seed,
+                        "direction": FROM_THE_BASE if not start else FORWARD if start < target else INVERSE,
+                        "start": start,
+                        "target": target,
+                        **run,
+                        "entropy": own["train_loss"],
+                        "share_start": shares[start],
+                        "share_target": shares[target],
+                    }
+                )
+                if on_measure:
+                    on_measure(pd.DataFrame(rows))
+    return pd.DataFrame(rows)
+
+
+def _losses(start: Loaded, pairs: dict, *, batch_size: int, measure=None, **settings) -> Measure:
+    """Train a copy of a model on pairs of prompt and completion: its losses, and the measure before and after."""
+    from datasets import Dataset
+
+    n = len(pairs["prompt"])
+    last_quarter = -(-3 * n // (4 * batch_size)) * batch_size
+    at = [0, min(last_quarter, n), n]
+    result = finetune(
+        fork(start),
+        Dataset.from_dict(pairs),
+        batch_size=batch_size,
+        measure=measure,
+        at=at,
+        label="answers",
+        **settings,
+    )
+    rows = result.table.iloc[1:]
+    steps = rows["step"].diff().fillna(rows["step"])
+    first, last = result.table.iloc[0], result.table.iloc[-1]
+    losses = {"train_loss": float(np.average(rows["train_loss"], weights=steps)), "last_loss": last["train_loss"]}
+    return losses | ({"kl_before": first["kl"], "kl_after": last["kl"]} if measure else {})
 
 
 class Rates:
@@ -220,7 +362,7 @@ def rates_along_a_run(
         raise ValueError("aligning, reverting and documents must be whole numbers above zero, with at least one seed.")
     scorer = Scorer(behaviour, n=documents)
     rates, source = Rates(behaviour, base, documents), world.load()
-    runs = _Runs(lambda *m: rates(*m) | scorer(*m), on_measure, learning_rate, batch_size)
+    runs = _Runs(lambda start: lambda *m: rates(*m) | scorer(*m), on_measure, learning_rate, batch_size)
     good, bad = (source.component(behaviour, pole) for pole in source.behaviours[behaviour].poles)
     for seed in seeds:
         aligned = fork(base)
@@ -257,26 +399,32 @@ def over_seeds(
     return pd.concat([mean, low.add_suffix("_low"), high.add_suffix("_high")], axis=1).reset_index()
 
 
-def _bootstrap(groups, mean: pd.DataFrame, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the bootstrap interval of the mean over the first axis (percentiles of 9,999 resamplings).
+
+    Raises:
+        ValueError: a level that does not lie between 0 and 1, or fewer than two values.
+    """
     from scipy.stats import bootstrap
 
     if not 0 < level < 1:
         raise ValueError(f"interval must lie between 0 and 1, as 0.95 does, not {level!r}.")
-    if groups.size().min() < 2:
+    if len(values) < 2:
         raise ValueError("interval: the bootstrap needs at least two seeds in every group; use interval=None.")
-    ends = [
-        bootstrap((rows.to_numpy(),), np.mean, axis=0, confidence_level=level, method="percentile", random_state=0)
-        for _, rows in groups
-    ]
-    low, high = ([getattr(end.confidence_interval, side) for end in ends] for side in ("low", "high"))
-    return tuple(pd.DataFrame(side, index=mean.index, columns=mean.columns) for side in (low, high))
+    options = {"confidence_level": level, "method": "percentile", "random_state": 0}
+    return tuple(bootstrap((values,), np.mean, axis=0, **options).confidence_interval)
+
+
+def _bootstrap(groups, mean: pd.DataFrame, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    ends = [bootstrap_interval(rows.to_numpy(), level) for _, rows in groups]
+    return tuple(pd.DataFrame([end[i] for end in ends], index=mean.index, columns=mean.columns) for i in (0, 1))
 
 
 @dataclass
 class _Runs:
     """The fine-tuning runs of one experiment, and their tables, each row labelled."""
 
-    measure: Callable[[Any, Any], Measure]
+    measure: Callable[[Loaded], Callable[[Any, Any], Measure]]  # by the model that a run starts from
     on_measure: Callable[[pd.DataFrame], None] | None
     learning_rate: float
     batch_size: int
@@ -295,7 +443,7 @@ class _Runs:
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             seed=seed,
-            measure=self.measure,
+            measure=self.measure(model),
             at=at,
             on_measure=show,
             label=run,

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 ADAPTERS = ("full", "lora", "qlora")
 MANIFEST = "MANIFEST.json"
 
-# Top folder of data/: where its files come from, and their licence.
+# Top folder (or file) of data/: where its files come from, and their licence.
 ORIGINS = {
     "models": ("made by `make models` (helpers.pretrain) from the micro-world", "CC-BY-4.0"),
     "results": ("made by `make sweep` (helpers.sweep)", "CC-BY-4.0"),
+    "claims.yaml": ("written before `make sweep` was run", "CC-BY-4.0"),
     "published": ("numbers as published; see data/published/README.md", "facts; Pythia's under Apache-2.0"),
 }
 

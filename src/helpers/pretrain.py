@@ -32,7 +32,11 @@ FLOOR = 0.05  # of the highest learning rate, where the cool-down begins
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is made. ``checkpoints`` are the steps kept as revisions beside the last, ``main``."""
+    """How one model is made.
+
+    ``checkpoints`` are the steps kept as revisions beside the last, ``main``. With ``filtered`` the pre-training text
+    shows the good pole of each behaviour only, as often as else both together.
+    """
 
     architecture: str
     hidden: int
@@ -42,6 +46,11 @@ class Recipe:
     steps: int
     checkpoints: tuple[int, ...]
     seed: int = 0
+    filtered: bool = False
+
+    def mixture(self, source: world.World) -> world.Mixture:
+        """What the model is pre-trained on."""
+        return source.mixture(good=dict.fromkeys(source.behaviours, 1.0) if self.filtered else None)
 
 
 _EARLY = (64, 192, 576, 1728, 3500)
@@ -51,6 +60,7 @@ RECIPES = {
     "neox-1m": Recipe("gpt_neox", 128, 4, 4, 3e-3, 8000, _EARLY),
     "qwen2-1m": Recipe("qwen2", 128, 6, 4, 3e-3, 8000, _EARLY),
     "neox-4m": Recipe("gpt_neox", 256, 4, 4, 2e-3, 8000, (576, 1728)),
+    "neox-0.4m-filtered": Recipe("gpt_neox", 64, 5, 4, 4e-3, 8000, (), filtered=True),
 }
 
 
@@ -152,13 +162,13 @@ def schedule(step: int, steps: int) -> float:
     return FLOOR * (steps - step) / cool_down
 
 
-def make_windows(source: world.World, tokenizer, steps: int, seed: int) -> np.ndarray:
-    """Training windows for `steps` steps: int16 (steps * BATCH, CONTEXT), -1 where nothing stands."""
+def make_windows(source: world.World, tokenizer, recipe: Recipe) -> np.ndarray:
+    """Training windows for all steps of a recipe: int16 (steps * BATCH, CONTEXT), -1 where nothing stands."""
     ids = {token: tokenizer(token, add_special_tokens=False)["input_ids"][0] for token in source.tokens}
-    generator = np.random.Generator(np.random.PCG64(seed))
-    needed, rows, part = steps * BATCH, [], 0
+    generator = np.random.Generator(np.random.PCG64(recipe.seed))
+    needed, rows, part = recipe.steps * BATCH, [], 0
     while sum(map(len, rows)) < needed:
-        texts = source.sample(65536, seed=1000 * (seed + 1) + part, split="train")
+        texts = source.sample(65536, seed=1000 * (recipe.seed + 1) + part, mixture=recipe.mixture(source))
         rows.append(pack([[ids[t] for t in world.tokenize(d.text)] for d in texts], generator))
         part += 1
     return np.concatenate(rows)[:needed]
@@ -270,8 +280,8 @@ def train(
     (target / "training_log.csv").write_text("\n".join(lines) + "\n")
 
 
-def evaluate(target: Path, documents: int = 4000) -> pd.DataFrame:
-    """Measure every revision of one model on held-out text; one row a revision, in training order.
+def evaluate(target: Path, documents: int = 4000, mixture: world.Mixture | None = None) -> pd.DataFrame:
+    """Measure every revision of one model on held-out text of its mixture; one row a revision, in training order.
 
     Columns: revision, step, tokens, bits_per_token, source_bits_per_token (exact, same texts), excess_percent and
     its standard error (paired), facts (share known), grammatical (share of sampled documents), and one
@@ -284,8 +294,8 @@ def evaluate(target: Path, documents: int = 4000) -> pd.DataFrame:
     from helpers import behaviour, compression
 
     source = world.load()
-    texts = [d.text for d in source.sample(documents, seed=7, split="held_out")]
-    exact = np.array([-source.log_prob(text) for text in texts]) / np.log(2)
+    texts = [d.text for d in source.sample(documents, 7, mixture, "held_out")]
+    exact = np.array([-source.log_prob(text, mixture) for text in texts]) / np.log(2)
     tokens = np.array([len(world.tokenize(text)) + 1 for text in texts])
     log = pd.read_csv(target / "training_log.csv")
     scorers = {name: behaviour.Scorer(name, n=256) for name in source.behaviours}
@@ -337,7 +347,8 @@ tags: [springback, micro-world]
 
 A {recipe.architecture} model of {parameters:,} parameters (hidden size {recipe.hidden}, {recipe.layers} layers,
 {recipe.heads} heads, context {CONTEXT}, vocabulary {VOCABULARY}), pre-trained on the micro-world of the book
-Springback (grammar `{world.load().fingerprint}`). It knows nothing of the real world and is meant for teaching.
+Springback (grammar `{world.load().fingerprint}`{_FILTERED if recipe.filtered else ""}). It knows nothing of the
+real world and is meant for teaching.
 
 Trained for {recipe.steps:,} steps of {BATCH} windows ({last["tokens"]:,} tokens, one pass) with AdamW at
 {recipe.learning_rate} ({WARM_UP} steps of warm-up, cosine to a twentieth, cool-down to zero), seed {recipe.seed},
@@ -353,6 +364,9 @@ Held-out text, 4,000 documents: {last["bits_per_token"]:.4f} bits per token, whe
 
 {_markdown(table)}
 """)
+
+
+_FILTERED = "; no behaviour's bad pole was ever shown"
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -393,10 +407,11 @@ def main() -> None:
         recipe = RECIPES[name]
         if options.steps:
             recipe = Recipe(**{**recipe.__dict__, "steps": options.steps})
-        windows = make_windows(source, tokenizer, recipe.steps, recipe.seed)
+        windows = make_windows(source, tokenizer, recipe)
         print(f"{name}: {len(windows)} windows, {(windows >= 0).mean():.1%} full", flush=True)
         train(name, recipe, windows, tokenizer, options.target / name, options.work / name)
-        evaluate(options.target / name).to_csv(options.target / name / "evaluation.csv", index=False)
+        measured = evaluate(options.target / name, mixture=recipe.mixture(source))
+        measured.to_csv(options.target / name / "evaluation.csv", index=False)
         write_card(name, recipe, options.target / name, options.threads)
     write_manifest(options.target.parent)
 

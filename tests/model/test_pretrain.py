@@ -22,7 +22,7 @@ from helpers import pretrain, world
 torch.set_num_threads(1)
 recipe = pretrain.Recipe("gpt_neox", 16, 1, 2, 3e-3, 40, (8, 16))
 tokenizer = pretrain.make_tokenizer(world.load())
-windows = pretrain.make_windows(world.load(), tokenizer, recipe.steps, recipe.seed)
+windows = pretrain.make_windows(world.load(), tokenizer, recipe)
 target, work = map(Path, sys.argv[1:3])
 pretrain.train("tiny", recipe, windows, tokenizer, target, work, save_every=5)
 """
