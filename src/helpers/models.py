@@ -128,9 +128,8 @@ def names(root: Path | None = None) -> list[str]:
     """Names of the micro models, smallest file first."""
     sizes: dict[str, int] = {}
     for file, known in _manifest(Path(root or data_root())).items():
-        kind, name, *rest = file.split("/")
-        if kind == "models" and rest == ["main", "model.safetensors"]:
-            sizes[name] = known["bytes"]
+        if file.startswith("models/") and file.endswith("/main/model.safetensors"):
+            sizes[file.split("/")[1]] = known["bytes"]
     return sorted(sizes, key=sizes.get)
 
 
