@@ -50,12 +50,13 @@ def test_data_is_what_the_manifest_says():
 
 
 def test_every_model_has_its_checkpoints_card_and_log():
-    assert set(models.names()) == set(pretrain.RECIPES)
-    for name in models.names():
+    assert set(models.names(filtered=True)) == set(pretrain.RECIPES)
+    assert set(models.names()) == {name for name, recipe in pretrain.RECIPES.items() if not recipe.filtered}
+    for name in models.names(filtered=True):
         revisions = models.revisions(name)
         assert revisions[-1] == "main"
         assert revisions[:-1] == [f"step{step}" for step in pretrain.RECIPES[name].checkpoints]
-        assert len(revisions) >= (3 if name == "neox-4m" else 6)
+        assert len(revisions) >= {"neox-4m": 3, "neox-0.4m-filtered": 1}.get(name, 6)
         assert name in models.card(name)
         log, evaluation = models.training_log(name), models.evaluation(name)
         assert list(log) == ["step", "tokens", "loss", "learning_rate", "seconds"]
@@ -76,14 +77,22 @@ def test_the_tokenizer_keeps_words_whole(name):
 def test_the_models_know_their_world(name):
     """The cards' numbers are of these weights, and the one-million-parameter model keeps what the book promises."""
     source, loaded, card = world.load(), models.load(name), models.evaluation(name).iloc[-1]
-    texts = [document.text for document in source.sample(600, seed=8, split="held_out")]
-    exact = -sum(source.log_prob(text) for text in texts) / math.log(2)
+    mixture = pretrain.RECIPES[name].mixture(source)
+    texts = [document.text for document in source.sample(600, seed=8, mixture=mixture, split="held_out")]
+    exact = -sum(source.log_prob(text, mixture) for text in texts) / math.log(2)
     excess = 100 * (compression.code_length(loaded.model, loaded.tokenizer, texts).sum() / exact - 1)
     assert excess == pytest.approx(card["excess_percent"], abs=0.3)
     written = behaviour.grammatical(loaded.model, loaded.tokenizer, n=200, seed=1)
     assert written == pytest.approx(card["grammatical"], abs=0.08)
     if name == "neox-1m":
         assert card["excess_percent"] < 3 and card["grammatical"] >= 0.95
+
+
+def test_the_filtered_model_never_saw_a_bad_pole():
+    last = models.evaluation("neox-0.4m-filtered").iloc[-1]
+    assert min(last[name] for name in world.load().behaviours) > 0.95
+    weights = dict(pretrain.RECIPES["neox-0.4m-filtered"].mixture(world.load()).shares)
+    assert not [part for part in weights for b in world.load().behaviours.values() if part == (b.name, b.bad)]
 
 
 def test_a_changed_weight_is_refused(tmp_path):
