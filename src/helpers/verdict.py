@@ -69,6 +69,26 @@ def verdict(claim: dict, table: pd.DataFrame | None = None) -> dict:
     return {"verdict": word, **counts, **table.loc["all"].to_dict()}
 
 
+def report(chapter: str | None = None, root: Path | None = None) -> pd.DataFrame:
+    """The claims, or those of one chapter, with what was found; one row a claim, decided by the stored sweeps.
+
+    Columns: claim, of, source, published (the paper's number), effect (mean over all groups, its 95 % interval and
+    unit), seeds, groups (for, against and in all), verdict, chapter; indexed by the claim's id.
+    """
+    rows = {}
+    for name, claim in claims(root).items():
+        if chapter in (None, claim["chapter"]):
+            found = verdict(claim)
+            rows[name] = {key: claim.get(key, "") for key in ("claim", "of", "source", "published")}
+            rows[name] |= {"effect": claim.get("untestable", ""), "seeds": "", "groups": ""}
+            if "mean" in found:
+                rows[name]["effect"] = "{mean:.3g} [{low:.3g}, {high:.3g}] ".format(**found) + claim["unit"]
+                rows[name]["seeds"] = str(int(found["seeds"]))
+                rows[name]["groups"] = "{for} for, {against} against, of {groups}".format(**found)
+            rows[name] |= {"verdict": found["verdict"], "chapter": claim["chapter"]}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 # ---- statistics ----------------------------------------------------------------------------------------------------
 
 

@@ -250,3 +250,83 @@ def test_bad_input_gets_one_sentence(base, arguments, names):
     with pytest.raises(ValueError) as error:
         experiments.rebound(base, **({"behaviour": "mood"} | arguments))
     assert all(name in str(error.value) for name in names)
+
+
+# ---- rebound: what else it measures -----------------------------------------------------------------------------
+
+
+def test_losses_and_distances_along_the_way(base):
+    options = {"positives": [64], "negatives": 64, "prompts": 16, "documents": 4, "at": [0, 32, 64]}
+    table = experiments.rebound(base, "mood", companions=[FROM_BASE], **options)
+    assert set(table["run"]) == {NEGATIVES, FROM_BASE}
+    start = table[table["examples"] == 0].set_index("run")
+    assert start.loc[FROM_BASE, "kl_base"] == pytest.approx(0, abs=1e-9)
+    assert (start["kl_start"].abs() < 1e-9).all() and start.loc[NEGATIVES, "kl_base"] > 1e-3
+    negatives = table[table["run"] == NEGATIVES]
+    assert negatives["loss_bad"].is_monotonic_decreasing and negatives["loss_good"].is_monotonic_increasing
+    assert negatives["kl_start"].is_monotonic_increasing
+    assert negatives["bpb_text"].between(0.2, 0.3).all()
+
+
+def test_the_reversal_may_have_its_own_rate_and_batch(base):
+    options = {"positives": [64], "negatives": 32, "prompts": 16, "at": [0, 32]}
+    same = experiments.rebound(base, "mood", **options)
+    other = experiments.rebound(base, "mood", reverse_learning_rate=1e-3, reverse_batch_size=4, **options)
+    assert other["log_odds"].iloc[0] == same["log_odds"].iloc[0]  # the same alignment
+    assert other["log_odds"].iloc[-1] < same["log_odds"].iloc[-1] - 0.5
+    assert other["step"].iloc[-1] == 2 * same["step"].iloc[-1]
+
+
+def test_an_unknown_companion_is_named(base):
+    with pytest.raises(ValueError, match="Unknown companion 'noise': choose from fresh"):
+        experiments.rebound(base, "mood", companions=["noise"])
+
+
+# ---- resistance -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def resisting(base):
+    before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
+    seen = []
+    table = experiments.resistance(base, "refusal", slice_size=64, answers=64, on_measure=lambda t: seen.append(len(t)))
+    assert all(torch.equal(before[name], weight) for name, weight in base.model.state_dict().items())
+    assert seen == list(range(1, 10))
+    return table
+
+
+def test_every_checkpoint_is_trained_on_every_other_ones_answers(resisting):
+    pairs = set(zip(resisting["start"], resisting["target"], strict=True))
+    assert pairs == {(k, target) for k in range(4) for target in range(1, 4) if k != target}
+    for row in resisting.itertuples():
+        assert row.direction == ("from base" if not row.start else "forward" if row.start < row.target else "inverse")
+
+
+def test_each_target_is_its_own_and_training_comes_nearer_to_it(resisting):
+    assert (resisting.groupby("target")["entropy"].nunique() == 1).all() and resisting["entropy"].nunique() == 3
+    far = resisting[(resisting["start"] == 0) & (resisting["target"] == 3)].iloc[0]
+    assert far["kl_after"] < far["kl_before"] and far["share_start"] < far["share_target"]
+    assert (resisting["kl_after"] > 0).all()
+    # Who wrote the answers knows them best: its own loss is below that of a model that is still learning them.
+    assert (resisting["train_loss"] - resisting["entropy"]).mean() > 0
+
+
+def test_the_entropy_is_the_authors_own_loss(base):
+    """Trained at a rate that moves no weight, a model's loss is that of the same batches under the model itself."""
+    source = world.load()
+    data = source.examples("mood", "positive", 24, seed=3)
+    pairs = {name: list(data[name]) for name in ("prompt", "completion")}
+    losses = experiments._losses(base, pairs, learning_rate=1e-12, batch_size=8, seed=0)
+    texts = [p + c for p, c in zip(*pairs.values(), strict=True)]
+    skip = [len(row) - 1 for row in experiments.encode(base.tokenizer, pairs["prompt"], end=False)]
+    bits = experiments.token_bits(base.model, base.tokenizer, texts)
+    own = [row[first:] for row, first in zip(bits, skip, strict=True)]
+    order = np.random.Generator(np.random.PCG64(0)).permutation(24)
+    batches = [np.concatenate([own[i] for i in order[at : at + 8]]).mean() for at in (0, 8, 16)]
+    assert losses["train_loss"] == pytest.approx(np.mean(batches) * math.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"slices": 1}, {"slice_size": 0}, {"answers": 3}, {"seeds": []}])
+def test_resistance_refuses_sizes_that_are_too_small(base, wrong):
+    with pytest.raises(ValueError, match="resistance needs slice_size of 1, slices of 2"):
+        experiments.resistance(base, "refusal", **wrong)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import behaviour, compression, pretrain, world
+from helpers import behaviour, compression, models, pretrain, world
 
 SOURCE = world.load()
 
@@ -136,3 +136,24 @@ def test_bad_input_gets_one_sentence(call, names, exact, tokenizer):
     with pytest.raises(ValueError) as error:
         call(exact, tokenizer)
     assert all(name in str(error.value) for name in names), str(error.value)
+
+
+def test_completions_agree_with_the_slower_functions():
+    base, other = models.load("neox-0.1m"), models.load("neox-0.4m")
+    source = world.load()
+    completions = behaviour.Completions("refusal", base.tokenizer, documents=6, seed=3)
+    measured = completions.measure(base=base.model)(other.model, other.tokenizer)
+    drawn = {
+        pole: source.sample(6, 3, source.component("refusal", pole), "held_out")
+        for pole in source.behaviours["refusal"].poles
+    }
+    for name, documents in zip(("loss_good", "loss_bad"), drawn.values(), strict=True):
+        bits = compression.token_bits(other.model, other.tokenizer, [d.text for d in documents])
+        skip = [len(compression.encode(other.tokenizer, [d.prompt], end=False)[0]) - 1 for d in documents]
+        nats = np.concatenate([row[first:] for row, first in zip(bits, skip, strict=True)]) * math.log(2)
+        assert measured[name] == pytest.approx(nats.mean(), abs=1e-6)
+    both = [d for documents in drawn.values() for d in documents]
+    texts, prompts = [d.text for d in both], [d.prompt for d in both]
+    slow = behaviour.kl_divergence(other.model, base.model, base.tokenizer, texts, prompts=prompts)
+    assert measured["kl_base"] == pytest.approx(slow, rel=1e-6)
+    assert slow != behaviour.kl_divergence(other.model, base.model, base.tokenizer, texts)  # prompts left out
