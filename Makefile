@@ -35,7 +35,7 @@ lab: $(INSTALLED) ## open the notebooks in JupyterLab
 models: $(INSTALLED) ## pre-train the micro models again (hours)
 	@$(BIN)/python -m helpers.pretrain
 
-sweep: $(INSTALLED) ## run the stored experiments that are not done, or one of them: make sweep NAME=replay (an hour)
+sweep: $(INSTALLED) ## run the stored experiments that are not done, or one of them: make sweep NAME=replay (hours)
 	@$(BIN)/python -m helpers.sweep $(NAME)
 
 bench: $(INSTALLED) ## measure what the book costs on this machine

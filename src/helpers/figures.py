@@ -245,21 +245,7 @@ def curves(
     figure = go.Figure(*drawn[0])
     if buttons:
         steps = [_step(label, *view) for label, view in zip(buttons, drawn, strict=True)]
-        figure.update_layout(
-            updatemenus=[
-                {
-                    "type": "buttons",
-                    "direction": "right",
-                    "buttons": steps,
-                    "showactive": True,
-                    "x": 0,
-                    "xanchor": "left",
-                    "y": 1,
-                    "yanchor": "bottom",
-                    "pad": {"b": 12},
-                }
-            ],
-        )
+        figure.update_layout(updatemenus=[_buttons(steps)])
     return figure
 
 
@@ -378,6 +364,77 @@ def bars(
     return figure.update_layout(xaxis_title=x_title or x, yaxis_title=y_title or y, showlegend=True)
 
 
+def dumbbells(
+    views: Mapping[str, pd.DataFrame],
+    label: str,
+    ends: tuple[str, str],
+    *,
+    x_titles: Mapping[str, str] | None = None,
+    over: Mapping[str, pd.DataFrame] | None = None,
+    over_name: str = "yours",
+) -> go.Figure:
+    """Two marks a row, joined by a line: which of two values is the larger, row by row.
+
+    Args:
+        views: tables with the same rows, by the label of the button that shows them. The first one is there at first.
+        label: column that names the rows.
+        ends: the two columns whose values are compared.
+        x_titles: title of the horizontal axis for each view, with its unit; by default the view's label.
+        over: tables of the same views, whose values are drawn over the others as small open marks.
+        over_name: what the legend calls these.
+
+    Raises:
+        ValueError: no view, an empty table, a missing column, or views with other rows.
+    """
+    if not views:
+        raise ValueError("views is empty: there is nothing to draw.")
+    rows = list(next(iter(views.values())).get(label, []))
+    drawn = []
+    for name, table in views.items():
+        for end in ends:
+            _check(table, label, end, label, None, None)
+        if list(table[label]) != rows:
+            raise ValueError(f"views: {name!r} has other rows than the first one.")
+        traces = [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [value for pair in zip(*(table[end] for end in ends), strict=True) for value in (*pair, None)],
+                "y": [row for row in rows for _ in range(3)],
+                "line": {"color": _INK, "width": 1.5},
+                "hoverinfo": "skip",
+                "showlegend": False,
+            }
+        ]
+        traces += [_marks(table, label, end, i) for i, end in enumerate(ends)]
+        if over:
+            traces += [_marks(over[name], label, end, i, over_name) for i, end in enumerate(ends)]
+        drawn.append((traces, {"xaxis": {"title": {"text": (x_titles or {}).get(name, name)}}}))
+    figure = go.Figure(*drawn[0])
+    figure.update_layout(
+        height=max(340, 160 + 22 * len(rows)),
+        yaxis={"type": "category", "autorange": "reversed", "tickfont": {"size": 11}},
+    )
+    if len(views) > 1:
+        steps = [_step(name, *view) for name, view in zip(views, drawn, strict=True)]
+        figure.update_layout(updatemenus=[_buttons(steps)])
+    return figure
+
+
+def _marks(table: pd.DataFrame, label: str, end: str, i: int, over_name: str = "") -> dict:
+    name = f"{end}, {over_name}" if over_name else end
+    symbol = _pick(SYMBOLS, i) + ("-open" if over_name else "")
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": list(table[end]),
+        "y": list(table[label]),
+        "name": name,
+        "marker": {"color": _pick(PALETTE, i), "symbol": symbol, "size": 7 if over_name else 10},
+        "hovertemplate": f"<b>%{{y}}</b><br>{html.escape(name)}: %{{x:.4g}}<extra></extra>",
+    }
+
+
 def _lines(table, *, x, y, by, low, high, x_title, y_title, log_x, names) -> tuple[list[dict], dict]:
     """Traces (bands first, so that no band covers a line) and layout of one view."""
     _check(table, x, y, by, low, high)
@@ -431,6 +488,12 @@ def _step(label: Any, traces: list[dict], layout: dict) -> dict:
     titles = {f"{axis}.title.text": values["title"]["text"] for axis, values in layout.items() if "axis" in axis}
     free = {f"{axis}.autorange": True for axis in layout if "axis" in axis}
     return {"label": str(label), "method": "update", "args": [data, {**titles, **free}]}
+
+
+def _buttons(steps: list[dict]) -> dict:
+    """A row of buttons above the figure."""
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 12}}
+    return {"type": "buttons", "direction": "right", "buttons": steps, "showactive": True, **place}
 
 
 def _active(labelled: Mapping, start: Any, what: str) -> int:

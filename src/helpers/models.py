@@ -104,20 +104,33 @@ def write_manifest(root: Path | None = None) -> Path:
         ValueError: a top folder whose source and licence `ORIGINS` does not know.
     """
     root = Path(root or data_root())
-    files = {}
-    for file in sorted(p for p in root.rglob("*") if p.is_file() and p != root / MANIFEST):
-        name = file.relative_to(root)
-        if name.parts[0] not in ORIGINS:
-            raise ValueError(f"{file} has no known source and licence: put it under {', '.join(ORIGINS)} in {root}.")
-        source, licence = ORIGINS[name.parts[0]]
-        files[name.as_posix()] = {
-            "bytes": file.stat().st_size,
-            "sha256": _sha256(file),
-            "source": source,
-            "licence": licence,
-        }
+    found = [p for p in root.rglob("*") if p.is_file() and p != root / MANIFEST and p.suffix != ".partial"]
+    return _save_manifest({file.relative_to(root).as_posix(): _entry(file, root) for file in found}, root)
+
+
+def list_in_manifest(file: Path, root: Path | None = None) -> Path:
+    """List one file of data/ as it is now. What the manifest says of the others stays, so no damage is blessed.
+
+    Raises:
+        ValueError: a top folder whose source and licence `ORIGINS` does not know, or a damaged manifest.
+    """
+    root = Path(root or data_root())
+    files = _manifest(root) if (root / MANIFEST).exists() else {}
+    return _save_manifest(files | {file.relative_to(root).as_posix(): _entry(file, root)}, root)
+
+
+def _entry(file: Path, root: Path) -> dict[str, Any]:
+    top = file.relative_to(root).parts[0]
+    if top not in ORIGINS:
+        raise ValueError(f"{file} has no known source and licence: put it under {', '.join(ORIGINS)} in {root}.")
+    source, licence = ORIGINS[top]
+    return {"bytes": file.stat().st_size, "sha256": _sha256(file), "source": source, "licence": licence}
+
+
+def _save_manifest(files: dict[str, dict], root: Path) -> Path:
     partial = root / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps({"files": files}, indent=1) + "\n")
+    ordered = {name: files[name] for name in sorted(files, key=Path)}
+    partial.write_text(json.dumps({"files": ordered}, indent=1) + "\n")
     return partial.replace(root / MANIFEST)
 
 

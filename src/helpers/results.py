@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import platform
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import helpers
-from helpers.models import data_root, verify, write_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,45 +26,102 @@ def digest(configuration: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def write(name: str, table: pd.DataFrame, configuration: dict[str, Any], root: Path | None = None) -> Path:
+def provenance(configuration: dict[str, Any]) -> dict[str, str]:
+    """The columns of `PROVENANCE` for rows that are made here and now with these settings."""
+    import torch
+
+    from helpers.models import default_device
+
+    libraries = {name: version(name) for name in ("torch", "transformers", "trl")}
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    if default_device() == "cuda":
+        machine += f", {torch.cuda.get_device_name()}"
+    return {"configuration": digest(configuration), "springback": helpers.__version__, **libraries, "machine": machine}
+
+
+def write(name: str, table: pd.DataFrame, configurations: list[dict[str, Any]], root: Path | None = None) -> Path:
     """Store a table as data/results/<name>.parquet, whole or not at all, and list it in the manifest.
 
     Args:
         name: of the experiment; an older file of that name is replaced.
-        table: one row a measurement, with a column ``seed``. The columns of `PROVENANCE` are added.
-        configuration: the settings that decide the numbers: plain values, which JSON can hold.
+        table: one row a measurement, with a column ``seed`` and those of `PROVENANCE`.
+        configurations: the settings that decide the numbers, of all rows: plain values, which JSON can hold.
         root: another data folder.
 
     Raises:
-        ValueError: a table without rows or without the column seed.
+        ValueError: a table without rows, without a column, or with rows of other configurations.
     """
-    if table.empty or "seed" not in table:
-        raise ValueError(f"The table for {name!r} needs rows and a column 'seed': without seeds it is no result.")
-    table = table.assign(
-        configuration=digest(configuration),
-        springback=helpers.__version__,
-        torch=version("torch"),
-        transformers=version("transformers"),
-        trl=version("trl"),
-        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-    )
-    table.attrs = {"configuration": configuration}
-    root = Path(root or data_root())
-    file = root / "results" / f"{name}.parquet"
+    if missing := [column for column in ("seed", *PROVENANCE) if column not in table]:
+        raise ValueError(
+            f"The table for {name!r} lacks the column {missing[0]!r}: rows of unknown origin are no result."
+        )
+    if table.empty:
+        raise ValueError(f"The table for {name!r} has no rows.")
+    known = {digest(configuration): configuration for configuration in configurations}
+    if unknown := set(table["configuration"]) - set(known):
+        raise ValueError(f"The table for {name!r} has rows of the configuration {min(unknown)}, which was not given.")
+    from helpers.models import list_in_manifest
+
+    table = table.copy()
+    table.attrs = {"configurations": known}
+    file = path(name, root)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(file)
-    write_manifest(root)
+    with locked(file.parent):
+        for left_by_the_dead in file.parent.glob("*.partial"):
+            left_by_the_dead.unlink()
+        put(file, to_bytes(table))
+        list_in_manifest(file, file.parents[1])
     return file
 
 
 def read(name: str, root: Path | None = None) -> pd.DataFrame:
-    """A stored table; its settings are in ``table.attrs["configuration"]``.
+    """A stored table; the settings of its rows are in ``table.attrs["configurations"]``, by their hash.
 
     Raises:
         ValueError: there is no such file, or it is damaged; the message says what mends it.
     """
     import pandas as pd
 
-    return pd.read_parquet(verify(f"results/{name}.parquet", root))
+    from helpers.models import verify
+
+    return pd.read_parquet(verify(path(name, root), root))
+
+
+def path(name: str, root: Path | None = None) -> Path:
+    """Where a table is stored, or would be."""
+    from helpers.models import data_root
+
+    return Path(root or data_root()) / "results" / f"{name}.parquet"
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def to_bytes(table: pd.DataFrame) -> bytes:
+    """A table as the content of a Parquet file."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. What a process leaves that is killed meanwhile is called *.partial."""
+    partial = file.with_name(f"{file.stem}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that lock a folder waiting. A process that dies, however it dies, keeps no lock."""
+    import fcntl  # here, since reading needs none, and Windows has none
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

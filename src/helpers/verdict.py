@@ -6,6 +6,7 @@ Series indexed by (group, seed). Which groups' intervals lie on the claim's side
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pandas as pd
 
 from helpers.experiments import FORWARD, FRESH, FROM_BASE, INVERSE, NEGATIVES, UNRELATED, bootstrap_interval
 from helpers.models import verify
-from helpers.results import read
+from helpers.results import path, read
 
-HOLDS, IN_PART, NOT_SEEN, UNTESTABLE = "holds", "holds in part", "not seen", "not testable here"
+HOLDS, IN_PART, NOT_SEEN = "holds", "holds in part", "not seen"
+UNTESTABLE, PENDING = "not testable here", "not run yet"
 
 
 def claims(root: Path | None = None) -> dict[str, dict]:
@@ -57,9 +59,14 @@ def effects(claim: dict, table: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def verdict(claim: dict, table: pd.DataFrame | None = None) -> dict:
-    """The claim decided: verdict, groups for, against and in all, and the effect over all (mean, low, high, seeds)."""
+    """The claim decided: verdict, groups for, against and in all, and the effect over all (mean, low, high, seeds).
+
+    Of a claim that cannot be tested, or whose experiment is not stored yet, the verdict alone.
+    """
     if "untestable" in claim:
         return {"verdict": UNTESTABLE}
+    if table is None and not path(claim["experiment"]).exists():
+        return {"verdict": PENDING}
     table = effects(claim, table)
     groups = table.drop("all")
     above, below = (groups["low"] > claim["threshold"]).sum(), (groups["high"] < claim["threshold"]).sum()
@@ -87,6 +94,28 @@ def report(chapter: str | None = None, root: Path | None = None) -> pd.DataFrame
                 rows[name]["groups"] = "{for} for, {against} against, of {groups}".format(**found)
             rows[name] |= {"verdict": found["verdict"], "chapter": claim["chapter"]}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def as_html(report: pd.DataFrame, links: bool = False) -> str:
+    """A report as an HTML table.
+
+    Args:
+        report: of `report`, or some of its rows.
+        links: make each claim that was decided a link to its chapter, which is in the same folder.
+    """
+    claims = report["claim"].map(html.escape)
+    if links:
+        decided = ~report["verdict"].isin([UNTESTABLE, PENDING])
+        claims = claims.where(~decided, '<a href="' + report["chapter"] + '.html">' + claims + "</a>")
+    shown = {
+        "claim": claims,
+        "the paper's number": report["published"].map(html.escape),
+        "effect, with its 95 % interval": report["effect"].map(html.escape),
+        "groups": report["groups"],
+        "verdict": [f"<strong>{word}</strong>" for word in report["verdict"]],
+    }
+    with pd.option_context("display.max_colwidth", None):
+        return pd.DataFrame(shown).to_html(index=False, escape=False, border=0, justify="left", classes="claims")
 
 
 # ---- statistics ----------------------------------------------------------------------------------------------------

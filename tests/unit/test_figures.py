@@ -291,3 +291,40 @@ def test_trees_that_cannot_be_drawn_are_refused():
         figures.tree({}, slider_title="Depth")
     with pytest.raises(ValueError, match="start: no tree is labelled 3; there are 1, all"):
         figures.tree({1: TREE.prune(1), "all": TREE}, slider_title="Depth", start=3)
+
+
+# ---- dumbbells ---------------------------------------------------------------------------------------------------
+
+PAIRS = pd.DataFrame({"pair": ["a", "b"], "forward": [1.0, 2.0], "inverse": [0.5, 3.0]})
+
+
+def test_dumbbells_join_the_two_values_of_a_row_and_change_with_the_button():
+    other = PAIRS.assign(forward=[9.0, 8.0])
+    figure = figures.dumbbells(
+        {"raw": PAIRS, "excess": other}, "pair", ("forward", "inverse"), x_titles={"raw": "nats"}
+    )
+    line, forward, inverse = figure.data
+    assert list(line.x) == [1.0, 0.5, None, 2.0, 3.0, None]
+    assert list(line.y) == ["a", "a", "a", "b", "b", "b"]
+    assert list(forward.x) == [1.0, 2.0] and list(inverse.x) == [0.5, 3.0]
+    assert forward.marker.symbol != inverse.marker.symbol
+    second = figure.layout.updatemenus[0].buttons[1]
+    assert second.label == "excess" and second.args[0]["x"][1] == [9.0, 8.0]
+    assert figure.layout.xaxis.title.text == "nats" and second.args[1]["xaxis.title.text"] == "excess"
+
+
+def test_dumbbells_draw_others_over_them():
+    views = {"raw": PAIRS, "excess": PAIRS}
+    figure = figures.dumbbells(views, "pair", ("forward", "inverse"), over={"raw": PAIRS[:1], "excess": PAIRS[1:]})
+    assert figure.data[3].name == "forward, yours" and list(figure.data[3].x) == [1.0]
+    assert figure.layout.updatemenus[0].buttons[1].args[0]["x"][4] == [3.0]
+    assert figure.layout.yaxis.type == "category"  # "1, 2" is no number
+
+
+def test_dumbbells_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="views is empty"):
+        figures.dumbbells({}, "pair", ("forward", "inverse"))
+    with pytest.raises(ValueError, match="has no column 'back'"):
+        figures.dumbbells({"raw": PAIRS}, "pair", ("forward", "back"))
+    with pytest.raises(ValueError, match="views: 'excess' has other rows"):
+        figures.dumbbells({"raw": PAIRS, "excess": PAIRS[::-1]}, "pair", ("forward", "inverse"))

@@ -1,5 +1,7 @@
 """The statistics that decide the claims, on tables whose answer is known, and the words that follow from them."""
 
+import html
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,21 @@ def test_what_cannot_be_tested_says_so():
     assert verdict.verdict(untestable) == {"verdict": verdict.UNTESTABLE}
     with pytest.raises(ValueError, match="'c' cannot be tested here: our largest model is small"):
         verdict.values(untestable)
+
+
+def test_a_claim_whose_sweep_was_not_run_is_pending(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPRINGBACK_DATA", str(tmp_path))
+    assert verdict.verdict(claim()) == {"verdict": verdict.PENDING}
+
+
+def test_a_report_has_every_claim_and_becomes_a_table():
+    report = verdict.report()
+    assert list(report.index) == list(verdict.claims())
+    words = {verdict.HOLDS, verdict.IN_PART, verdict.NOT_SEEN, verdict.UNTESTABLE, verdict.PENDING}
+    assert set(report["verdict"]) <= words
+    table = verdict.as_html(report, links=True)
+    assert table.count("<tr") == len(report) + 1 and '<a href="rebound.html">' in table
+    assert all(html.escape(claim["claim"]) in table for claim in verdict.claims().values())  # whole, not cut off
 
 
 def test_an_unknown_statistic_is_named():

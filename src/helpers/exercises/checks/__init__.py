@@ -12,6 +12,9 @@ _NOTEBOOKS = (
     "elasticity_theorem",
     "theorem_and_practice",
     "rates_along_a_run",
+    "resistance",
+    "rebound",
+    "verdict",
 )
 for _notebook in _NOTEBOOKS:
     import_module(f"{__name__}.{_notebook}")

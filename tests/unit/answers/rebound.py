@@ -1,0 +1,58 @@
+"""Answers to the exercises of Rebound: right ones, and wrong ones with what the explanation must speak of."""
+
+import math
+
+import numpy as np
+
+from helpers import results
+
+
+def needed(examples, shares, level):
+    for i, share in enumerate(shares):
+        if share <= level:
+            if i == 0:
+                return examples[0]
+            way = (shares[i - 1] - level) / (shares[i - 1] - share)
+            return examples[i - 1] + way * (examples[i] - examples[i - 1])
+    return math.inf
+
+
+def share_lost(share, fall):
+    return share - 1 / (1 + math.exp(fall - math.log(share / (1 - share))))
+
+
+def median_needed(counts):
+    ordered = sorted(math.inf if count is None else count for count in counts)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def slopes(lost=True, log=np.log2):
+    table = results.read("rebound").query("model == 'neox-1m' and behaviour == 'refusal' and run == 'negatives'")
+    found = []
+    for _, rows in table.groupby("seed"):
+        wide = rows.pivot(index="positives", columns="examples", values="log_odds")
+        found.append(np.polyfit(log(wide.index), wide[0] - wide[64] if lost else wide[64], 1)[0])
+    return {"mean": float(np.mean(found)), "smallest": float(min(found))}
+
+
+RIGHT = {"needed": needed, "share_lost": share_lost, "median_needed": median_needed, "slopes": slopes()}
+WRONG = [
+    ("needed", lambda x, y, level: next((a for a, b in zip(x, y, strict=True) if b <= level), math.inf), "on the way"),
+    ("needed", lambda x, y, level: float(np.interp(-level, [-v for v in y], x)), "below the level|first|never"),
+    ("needed", lambda x, y, level: min(needed(x, y, level), x[-1]), "nobody knows"),
+    ("share_lost", lambda share, fall: share - share_lost(share, fall), "left"),
+    ("share_lost", lambda share, fall: -share_lost(share, fall), "sign is turned"),
+    ("share_lost", lambda share, fall: fall / 10, "log-odds are"),
+    ("median_needed", lambda counts: median_needed([c for c in counts if c is not None]), "left the runs out"),
+    ("median_needed", lambda counts: median_needed([c or 0 for c in counts]), "quick"),
+    (
+        "median_needed",
+        lambda counts: float(np.median([math.inf if c is None else c for c in counts])),
+        "lower of the two",
+    ),
+    ("slopes", {k: -v for k, v in RIGHT["slopes"].items()}, "sign is turned"),
+    ("slopes", slopes(log=np.log), "another logarithm"),
+    ("slopes", slopes(lost=False), "left"),
+    ("slopes", {"mean": 3.0, "smallest": 4.0}, "not above"),
+    ("slopes", {"mean": 3.0, "smallest": 2.0}, "Not these"),
+]
