@@ -109,10 +109,10 @@ def as_html(report: pd.DataFrame, links: bool = False) -> str:
         claims = claims.where(~decided, '<a href="' + report["chapter"] + '.html">' + claims + "</a>")
     shown = {
         "claim": claims,
-        "the paper's number": report["published"].map(html.escape),
-        "effect, with its 95 % interval": report["effect"].map(html.escape),
-        "groups": report["groups"],
         "verdict": [f"<strong>{word}</strong>" for word in report["verdict"]],
+        "our effect, with its 95 % interval": report["effect"].map(html.escape),
+        "groups": report["groups"],
+        "the paper's number": report["published"].map(html.escape),
     }
     with pd.option_context("display.max_colwidth", None):
         return pd.DataFrame(shown).to_html(index=False, escape=False, border=0, justify="left", classes="claims")
