@@ -113,8 +113,8 @@ def _turn(function: Any) -> str:
         if call(function, falling, about=about) != math.inf:
             raise NotYet(about)
     return (
-        "The theorem's sign is a statement about the time before the turn. Where the turn lies is not in the theorem: "
-        "the learning rate and the batch size have a say, so quote it in steps together with them."
+        "The theorem's sign is a statement about the time before the turn. Where the turn lies in a run is not in the "
+        "theorem: quote it together with the learning rate and the batch size. Exercise 6 asks what it follows."
     )
 
 
