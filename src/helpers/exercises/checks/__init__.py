@@ -14,6 +14,8 @@ _NOTEBOOKS = (
     "rates_along_a_run",
     "resistance",
     "rebound",
+    "model_size",
+    "pretraining_volume",
     "verdict",
 )
 for _notebook in _NOTEBOOKS:
