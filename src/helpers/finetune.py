@@ -7,6 +7,7 @@ k examples is what a run on those k examples alone would have given.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import math
@@ -77,11 +78,15 @@ def finetune(
     first to keep the old one), but only by a run that reaches its end: one that fails or is stopped puts the weights
     back. The same call gives the same numbers to the bit on the same machine and thread count.
 
+    Under `accelerate launch --use_fsdp` all processes make this call together, each with the whole model on its CPU. A
+    copy is trained, of whose weights and batches each GPU holds its part; in the end each process has the same table
+    and the whole trained model. The numbers are those of one process, up to rounding.
+
     Args:
         loaded: a model from `models.load`; its adapter decides what is trained.
         data: with columns ``prompt`` and ``completion`` (the loss is on the completion and END alone), or ``text``.
         learning_rate: constant.
-        batch_size: examples an optimiser step; the last step takes what is left.
+        batch_size: examples an optimiser step, of all processes together; the last step takes what is left.
         measure: functions of (model, tokenizer) by name, called in evaluation mode without gradients. A number becomes
             the column of that name; a dictionary becomes the columns "name_key". One function without a name gives
             a dictionary, whose keys are the columns.
@@ -96,7 +101,7 @@ def finetune(
 
     Raises:
         ValueError: an argument out of range; data that is empty, lacks the columns or is too long for the model; a
-            folder that holds another run.
+            folder that holds another run; several processes that cannot share the batches evenly.
         TrainingDiverged: names the step and the learning rate.
         TrainingInterrupted: on Ctrl-C.
         OSError: the checkpoint cannot be written.
@@ -104,6 +109,8 @@ def finetune(
     _check_settings(learning_rate, batch_size, optimizer)
     with seeded(seed):
         examples = tokenize(data, loaded)
+        if processes() > 1:
+            _check_sharing(len(examples), batch_size, folder)
         order = np.random.Generator(np.random.PCG64(seed)).permutation(len(examples))
         run = _Run(
             loaded=loaded,
@@ -169,6 +176,22 @@ def _check_settings(learning_rate: float, batch_size: int, optimizer: str) -> No
         raise ValueError(f"Unknown optimizer {optimizer!r}: choose from {', '.join(known)}.")
 
 
+def _check_sharing(examples: int, batch_size: int, folder: str | Path | None) -> None:
+    if batch_size % processes():
+        raise ValueError(f"batch_size must be a multiple of the {processes()} processes, not {batch_size}.")
+    if examples % batch_size:
+        raise ValueError(
+            f"{processes()} processes need whole batches: {examples} examples are no multiple of {batch_size}."
+        )
+    if folder is not None:
+        raise ValueError(f"folder= keeps the checkpoints of one process, and here are {processes()}: leave it out.")
+
+
+def processes() -> int:
+    """How many processes train together: what `accelerate launch` says, else one."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
 def _steps(at: Sequence[int] | None, examples: int, batch_size: int) -> list[int]:
     """The optimiser steps after which to measure."""
     last = math.ceil(examples / batch_size)
@@ -202,13 +225,18 @@ class _Run:
     saved: float = 0.0  # when; at first long ago, so that a run begins by trying whether it can save
 
     def __post_init__(self) -> None:
-        self.model = self.loaded.model
+        # FSDP takes a model apart for good, so that it is given a copy.
+        self.model = self.loaded.model if processes() == 1 else copy.deepcopy(self.loaded.model)
         self.last = math.ceil(len(self.examples) / self.batch_size)
         self.tokens = np.cumsum([0, *(len(example["input_ids"]) for example in self.examples)])
-        self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
         if not self.weights:
             raise ValueError(f"Model {self.loaded.name!r} has no weight that requires a gradient: nothing to train.")
-        self.before = self._copy_weights()
+        self.before = self._copy_weights() if processes() == 1 else None
+
+    @property
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        """Those that are trained. FSDP puts others in their place."""
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def table(self) -> pd.DataFrame:
         """The rows so far."""
@@ -228,13 +256,13 @@ class _Run:
                 if self.step < self.last:
                     self._train()
             except KeyboardInterrupt:
-                self._put_weights(self.before)
+                self._put_back()
                 goes_on = f"The same call goes on from {self.file}." if self.file else "folder= would keep checkpoints."
                 raise TrainingInterrupted(
                     f"Stopped after step {self.step} of {self.last}; the model is as it was before the run. {goes_on}"
                 ) from None
             except BaseException:
-                self._put_weights(self.before)
+                self._put_back()
                 raise
             finally:
                 self.model.zero_grad(set_to_none=True)
@@ -257,12 +285,12 @@ class _Run:
             def training_step(self, *args, **kwargs):
                 run.reach(first + self.state.global_step, self.optimizer)
                 loss = super().training_step(*args, **kwargs)
-                run.note(float(loss))
+                run.note(float(self.accelerator.reduce(loss, "mean")))
                 return loss
 
         arguments = SFTConfig(
             output_dir=tempfile.gettempdir(),  # asked for, but nothing is written there
-            per_device_train_batch_size=self.batch_size,
+            per_device_train_batch_size=self.batch_size // processes(),
             num_train_epochs=1,
             learning_rate=self.learning_rate,
             lr_scheduler_type="constant",
@@ -273,7 +301,7 @@ class _Run:
             max_length=None,  # lengths are checked already
             bf16=False,
             activation_checkpointing=False,
-            use_cpu=self.model.device.type == "cpu",
+            use_cpu=self.model.device.type == "cpu" and processes() == 1,
             dataloader_pin_memory=False,
             remove_unused_columns=False,
             logging_strategy="no",
@@ -306,6 +334,8 @@ class _Run:
         due = step in self.steps and (not self.rows or self.rows[-1]["step"] < step)
         if due or step == self.last:
             self._check_weights()
+            if processes() > 1:
+                self._gather()
         if due:
             self._measure()
         if self.file is not None and (due or step == self.last or time.monotonic() > self.saved + CHECKPOINT_SECONDS):
@@ -350,6 +380,16 @@ class _Run:
 
     def _copy_weights(self) -> dict[str, torch.Tensor]:
         return {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def _put_back(self) -> None:
+        if self.before is not None:
+            self._put_weights(self.before)
+
+    def _gather(self) -> None:
+        """The trained weights, from all processes into the whole model of each."""
+        whole = dict(self.loaded.model.named_parameters())
+        for name, weight in self.weights.items():
+            whole[name].data.copy_(weight.full_tensor() if hasattr(weight, "full_tensor") else weight)
 
     def _put_weights(self, values: dict[str, torch.Tensor]) -> None:
         for name, weight in self.weights.items():

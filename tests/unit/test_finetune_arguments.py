@@ -47,6 +47,20 @@ def test_arguments_out_of_range(untrained, data, arguments, message):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 3}, "batch_size must be a multiple of the 2 processes, not 3"),
+        ({"batch_size": 8}, "2 processes need whole batches: 12 examples are no multiple of 8"),
+        ({"batch_size": 4, "folder": "here"}, "folder= keeps the checkpoints of one process, and here are 2"),
+    ],
+)
+def test_what_several_processes_cannot_share(untrained, data, monkeypatch, arguments, message):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=message):
+        finetune(untrained, data, learning_rate=1e-3, progress=False, **arguments)
+
+
+@pytest.mark.parametrize(
     ("bad", "message"),
     [
         (Dataset.from_dict({"text": []}), "data is empty"),
