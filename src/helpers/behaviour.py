@@ -55,6 +55,23 @@ class Scorer:
         }
 
 
+def oracle_reward(behaviour: str, pole: str):
+    """A reward for the method "rloo": the exact posterior of `pole` given each text, read as far as it is grammatical.
+
+    Raises:
+        ValueError: an unknown behaviour or pole.
+    """
+    source = world.load()
+    source.component(behaviour, pole)
+    good = pole == source.behaviours[behaviour].good
+
+    def reward(texts: list[str]) -> list[float]:
+        posteriors = [source.judge(text, behaviour).good for text in texts]
+        return posteriors if good else [1 - posterior for posterior in posteriors]
+
+    return reward
+
+
 @torch.no_grad()
 def sample(model, tokenizer, prompts: list[str], seed: int = 0, max_new_tokens: int = 80) -> list[str]:
     """Complete each prompt by sampling at temperature 1 until END; "" asks for a document from scratch.

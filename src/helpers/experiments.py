@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import world
-from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, sample
+from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, oracle_reward, sample
 from helpers.compression import bits_per_byte, encode, token_bits
 from helpers.finetune import finetune
 from helpers.models import Loaded, fork
@@ -55,6 +55,9 @@ def rebound(
     companions: bool | Sequence[str] = False,
     reverse_learning_rate: float | None = None,
     reverse_batch_size: int | None = None,
+    method: str = "sft",
+    reverse_method: str = "sft",
+    swap_poles: bool = False,
     at: Sequence[int] | None = None,
     prompts: int = 128,
     documents: int = 0,
@@ -72,6 +75,10 @@ def rebound(
         batch_size: examples an optimiser step.
         reverse_learning_rate: another one after the alignment.
         reverse_batch_size: another one after the alignment.
+        method: of the alignment (`helpers.methods`); an example is a completion ("sft", "kto", whose labels alternate),
+            a pair ("dpo", "simpo") or a prompt ("rloo", whose reward is the exact posterior of the pole wanted).
+        reverse_method: of the reversal, and of the negatives given to the base model.
+        swap_poles: align with the bad pole and reverse with the good one; the names of the runs stay.
         companions: after the last alignment also train on fresh text of the pre-training mixture and on unrelated
             stories, as many documents as negatives, and give the base model the same negatives; or those of the three
             that are named (FRESH, UNRELATED, FROM_BASE).
@@ -95,23 +102,36 @@ def rebound(
         raise ValueError(f"Unknown companion {min(unknown)!r}: choose from {', '.join(COMPANIONS)}.")
     if not sizes or sizes[0] < 1 or negatives < 1 or not len(seeds):
         raise ValueError("rebound needs at least one seed and whole numbers of positives and negatives above zero.")
-    source, measure = world.load(), _measures(behaviour, base, prompts, documents)
-    runs = _Runs(measure, on_measure, reverse_learning_rate or learning_rate, reverse_batch_size or batch_size)
-    poles = source.behaviours[behaviour]
+    source, measure = world.load(), measures(behaviour, base, prompts, documents)
+    runs = Runs(measure, on_measure, reverse_learning_rate or learning_rate, reverse_batch_size or batch_size)
+    poles = source.behaviours[behaviour].poles
+    first, second = reversed(poles) if swap_poles else poles
     counts = doubling(negatives, min(runs.batch_size, negatives)) if at is None else at
     for seed in seeds:
-        good = source.examples(behaviour, poles.good, sizes[-1], seed=2 * seed + 1)
-        stages = _stages(base, good, sizes, learning_rate=learning_rate, batch_size=batch_size, seed=seed)
-        bad = source.examples(behaviour, poles.bad, negatives, seed=2 * seed + 2)
+        good, by = examples(method, behaviour, first, sizes[-1], 2 * seed + 1)
+        stages = stages_of(base, good, sizes, learning_rate=learning_rate, batch_size=batch_size, seed=seed, **by)
+        bad, by = examples(reverse_method, behaviour, second, negatives, 2 * seed + 2)
         for size, model in zip(sizes, stages, strict=True):
-            runs.train(fork(model), bad, counts, seed=seed, run=NEGATIVES, positives=size)
-        for run, start, data in _companions(base, stages[-1], bad, seed):
+            runs.train(fork(model), bad, counts, by, seed=seed, run=NEGATIVES, positives=size)
+        for run, start, data in companions_of(base, stages[-1], bad, seed):
             if run in beside:
-                runs.train(fork(start), data, counts, seed=seed, run=run, positives=0 if start is base else sizes[-1])
+                own, depth = (by, 0) if start is base else ({}, sizes[-1])
+                runs.train(fork(start), data, counts, own, seed=seed, run=run, positives=depth)
     return runs.table("seed", "run", "positives")
 
 
-def _measures(behaviour: str, base: Loaded, prompts: int, documents: int) -> Callable[[Loaded], Callable]:
+def examples(method: str, behaviour: str, pole: str, n: int, seed: int) -> tuple[Any, dict[str, Any]]:
+    """Examples that pull toward a pole, in the shape that a method needs, and what `finetune` needs to know beside."""
+    source = world.load()
+    if method in ("dpo", "simpo"):
+        return source.preferences(behaviour, n, seed, chosen=pole), {"method": method}
+    if method == "kto":
+        return source.labelled(behaviour, n, seed, desirable=pole), {"method": method}
+    reward = {"reward": oracle_reward(behaviour, pole)} if method == "rloo" else {}
+    return source.examples(behaviour, pole, n, seed), {"method": method, **reward}
+
+
+def measures(behaviour: str, base: Loaded, prompts: int, documents: int) -> Callable[[Loaded], Callable]:
     """What `rebound` measures, as a function of the model that a run starts from."""
     scorer = Scorer(behaviour, n=prompts)
     if not documents:
@@ -126,7 +146,7 @@ def _measures(behaviour: str, base: Loaded, prompts: int, documents: int) -> Cal
     return measure
 
 
-def _stages(base: Loaded, data, sizes: Sequence[int], **settings) -> list[Loaded]:
+def stages_of(base: Loaded, data, sizes: Sequence[int], **settings) -> list[Loaded]:
     """The model after each number of examples, of one run through them all."""
     stages: list[Loaded] = []
     model = fork(base)
@@ -185,7 +205,7 @@ def resistance(
     for seed in seeds:
         settings = {"learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
         good = source.examples(behaviour, source.behaviours[behaviour].good, sizes[-1], seed=2 * seed + 1)
-        stages = [base, *_stages(base, good, sizes, **settings)]
+        stages = [base, *stages_of(base, good, sizes, **settings)]
         shares = [scorer(stage.model, stage.tokenizer)["share"] for stage in stages]
         prompts = source.prompts(behaviour, answers + answers // 4, seed)
         for target in range(1, slices + 1):
@@ -362,14 +382,14 @@ def rates_along_a_run(
         raise ValueError("aligning, reverting and documents must be whole numbers above zero, with at least one seed.")
     scorer = Scorer(behaviour, n=documents)
     rates, source = Rates(behaviour, base, documents), world.load()
-    runs = _Runs(lambda start: lambda *m: rates(*m) | scorer(*m), on_measure, learning_rate, batch_size)
+    runs = Runs(lambda start: lambda *m: rates(*m) | scorer(*m), on_measure, learning_rate, batch_size)
     good, bad = (source.component(behaviour, pole) for pole in source.behaviours[behaviour].poles)
     for seed in seeds:
         aligned = fork(base)
         positives = source.text(aligning, seed=2 * seed + 1, mixture=good)
         runs.train(aligned, positives, range(aligning + 1), seed=seed, run=POSITIVES, phase="align")
         negatives = source.text(reverting, seed=2 * seed + 2, mixture=bad)
-        others = _companions(base, aligned, negatives, seed) if companions else ()
+        others = companions_of(base, aligned, negatives, seed) if companions else ()
         for run, start, data in [(NEGATIVES, aligned, negatives), *others]:
             runs.train(fork(start), data, range(reverting + 1), seed=seed, run=run, phase="revert")
     return runs.table("seed", "run", "phase")
@@ -421,7 +441,7 @@ def _bootstrap(groups, mean: pd.DataFrame, level: float) -> tuple[pd.DataFrame, 
 
 
 @dataclass
-class _Runs:
+class Runs:
     """The fine-tuning runs of one experiment, and their tables, each row labelled."""
 
     measure: Callable[[Loaded], Callable[[Any, Any], Measure]]  # by the model that a run starts from
@@ -430,7 +450,10 @@ class _Runs:
     batch_size: int
     done: list[pd.DataFrame] = field(default_factory=list)
 
-    def train(self, model: Loaded, data, at: Sequence[int], *, seed: int, run: str, **labels: Any) -> None:
+    def train(
+        self, model: Loaded, data, at: Sequence[int], options: dict | None = None, *, seed: int, run: str, **labels: Any
+    ) -> None:
+        """Train a model and keep the table; `options` are more arguments of `finetune`."""
         labels = {"seed": seed, "run": run, **labels}
 
         def show(table: pd.DataFrame) -> None:
@@ -447,6 +470,7 @@ class _Runs:
             at=at,
             on_measure=show,
             label=run,
+            **(options or {}),
         )
         self.done.append(result.table.assign(**labels))
 
@@ -457,7 +481,7 @@ class _Runs:
         return table[[*first, *(column for column in table if column not in first)]]
 
 
-def _companions(base: Loaded, aligned: Loaded, bad, seed: int) -> Iterator[tuple[str, Loaded, Any]]:
+def companions_of(base: Loaded, aligned: Loaded, bad, seed: int) -> Iterator[tuple[str, Loaded, Any]]:
     """The runs that belong beside the negatives `bad`: (name, model to start from, as much data)."""
     source, n = world.load(), len(bad)
     yield FRESH, aligned, source.text(n, seed=2 * seed + 2)

@@ -1,4 +1,4 @@
-"""Fine-tuning in one call: TRL's `SFTTrainer`, once through the data, measuring on the way.
+"""Fine-tuning in one call: one of TRL's trainers (`helpers.methods`), once through the data, measuring on the way.
 
 The learning rate is constant and no example comes twice, so one run visits every smaller data size: the state after
 k examples is what a run on those k examples alone would have given.
@@ -14,7 +14,8 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,13 +24,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.compression import encode
-from helpers.models import Loaded, seeded
+from helpers import methods
+from helpers.methods import Reward, tokenize
+from helpers.models import Loaded, seed_everything, seeded
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Measure = Callable[[Any, Any], float | Mapping[str, float]]
+Penalty = Callable[[Any], torch.Tensor]
 
 COLUMNS = ("step", "examples", "tokens", "train_loss")
 CHECKPOINT = "finetune.pt"
@@ -63,6 +66,9 @@ def finetune(
     *,
     learning_rate: float,
     batch_size: int = 8,
+    method: str = "sft",
+    reward: Reward | None = None,
+    penalty: Penalty | None = None,
     measure: Measure | Mapping[str, Measure] | None = None,
     at: Sequence[int] | None = None,
     seed: int = 0,
@@ -84,9 +90,13 @@ def finetune(
 
     Args:
         loaded: a model from `models.load`; its adapter decides what is trained.
-        data: with columns ``prompt`` and ``completion`` (the loss is on the completion and END alone), or ``text``.
+        data: with the columns that the method needs. Of "sft": ``prompt`` and ``completion`` (the loss is on the
+            completion and END alone), or ``text``; of the others see `methods.COLUMNS`.
         learning_rate: constant.
         batch_size: examples an optimiser step, of all processes together; the last step takes what is left.
+        method: "sft", "dpo", "kto", "simpo" or "rloo" (`helpers.methods`); their own settings are TRL's.
+        reward: for "rloo": gives a number for each of a list of texts.
+        penalty: added to the loss of each step: a function of the model (`helpers.defences`). train_loss is without it.
         measure: functions of (model, tokenizer) by name, called in evaluation mode without gradients. A number becomes
             the column of that name; a dictionary becomes the columns "name_key". One function without a name gives
             a dictionary, whose keys are the columns.
@@ -101,22 +111,26 @@ def finetune(
 
     Raises:
         ValueError: an argument out of range; data that is empty, lacks the columns or is too long for the model; a
-            folder that holds another run; several processes that cannot share the batches evenly.
+            reward that is not finite; a folder that holds another run; several processes that cannot share the work.
         TrainingDiverged: names the step and the learning rate.
         TrainingInterrupted: on Ctrl-C.
         OSError: the checkpoint cannot be written.
     """
     _check_settings(learning_rate, batch_size, optimizer)
     with seeded(seed):
-        examples = tokenize(data, loaded)
+        methods.check(method, reward, len(data), batch_size)
+        examples = tokenize(data, loaded, method)
         if processes() > 1:
-            _check_sharing(len(examples), batch_size, folder)
+            _check_sharing(len(examples), batch_size, folder, plain=method == "sft" and penalty is None)
         order = np.random.Generator(np.random.PCG64(seed)).permutation(len(examples))
         run = _Run(
             loaded=loaded,
             examples=[examples[i] for i in order],
             learning_rate=learning_rate,
             batch_size=batch_size,
+            method=method,
+            reward=reward,
+            penalty=penalty,
             steps=_steps(at, len(examples), batch_size),
             measures={"": measure} if callable(measure) else measure or {},
             seed=seed,
@@ -127,41 +141,6 @@ def finetune(
             run.resume(Path(folder))
         run.train(label, progress and os.environ.get("SPRINGBACK_PROGRESS") != "off")
     return Run(run.table(), loaded)
-
-
-def tokenize(data: Dataset, loaded: Loaded) -> list[dict[str, list[int]]]:
-    """Token ids and labels of each example, END last; the label of a token that is not trained on is -100.
-
-    Prompt and completion are tokenised apart: the model learns from the very tokens that it will be asked with.
-
-    Raises:
-        ValueError: no examples, other columns, or an example that is longer than the model's context.
-    """
-    columns = getattr(data, "column_names", None)
-    if not isinstance(columns, list):
-        raise ValueError(f"data must be a datasets.Dataset, not {type(data).__name__}.")
-    if len(data) == 0:
-        raise ValueError("data is empty: fine-tuning needs at least one example.")
-    used = next((names for names in (("prompt", "completion"), ("text",)) if set(names) <= set(columns)), None)
-    if used is None:
-        raise ValueError(f"data has the columns {', '.join(columns)}: it needs prompt and completion, or text.")
-    texts = {name: list(data[name]) for name in used}
-    for name, column in texts.items():
-        for i, text in enumerate(column):
-            if not isinstance(text, str):
-                raise ValueError(f"Example {i} of data has the {name} {text!r}, which is no text.")
-    tokenizer = loaded.tokenizer
-    # `encode` puts END behind, so a text that has it already loses it first.
-    whole = encode(tokenizer, [text.removesuffix(tokenizer.eos_token) for text in texts[used[-1]]])
-    if "prompt" in texts:
-        pairs = [(p, row[1:]) for p, row in zip(encode(tokenizer, texts["prompt"], end=False), whole, strict=True)]
-    else:
-        pairs = [(row[:1], row[1:]) for row in whole]
-    limit = getattr(loaded.model.config, "max_position_embeddings", None) or math.inf
-    longest = max(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
-    if (length := sum(map(len, pairs[longest]))) > limit:
-        raise ValueError(f"Example {longest} of data has {length} tokens, the model reads {limit}: shorten or drop it.")
-    return [{"input_ids": before + after, "labels": [-100] * len(before) + after} for before, after in pairs]
 
 
 def _check_settings(learning_rate: float, batch_size: int, optimizer: str) -> None:
@@ -176,7 +155,9 @@ def _check_settings(learning_rate: float, batch_size: int, optimizer: str) -> No
         raise ValueError(f"Unknown optimizer {optimizer!r}: choose from {', '.join(known)}.")
 
 
-def _check_sharing(examples: int, batch_size: int, folder: str | Path | None) -> None:
+def _check_sharing(examples: int, batch_size: int, folder: str | Path | None, plain: bool) -> None:
+    if not plain:
+        raise ValueError(f"{processes()} processes can share the method 'sft' without penalty=, and nothing else.")
     if batch_size % processes():
         raise ValueError(f"batch_size must be a multiple of the {processes()} processes, not {batch_size}.")
     if examples % batch_size:
@@ -211,6 +192,9 @@ class _Run:
     examples: list[dict[str, list[int]]]  # in the order of training
     learning_rate: float
     batch_size: int
+    method: str
+    reward: Reward | None
+    penalty: Penalty | None
     steps: list[int]  # at which to measure
     measures: Mapping[str, Measure]
     seed: int
@@ -218,6 +202,7 @@ class _Run:
     on_measure: Callable[[pd.DataFrame], None] | None
 
     step: int = 0
+    penalised: float = 0.0  # what the penalty has added to the loss of the step under way
     losses: list[float] = field(default_factory=list)  # of the steps since the last row
     rows: list[dict[str, float]] = field(default_factory=list)
     optimizer_state: dict | None = None  # to go on with
@@ -228,7 +213,8 @@ class _Run:
         # FSDP takes a model apart for good, so that it is given a copy.
         self.model = self.loaded.model if processes() == 1 else copy.deepcopy(self.loaded.model)
         self.last = math.ceil(len(self.examples) / self.batch_size)
-        self.tokens = np.cumsum([0, *(len(example["input_ids"]) for example in self.examples)])
+        self.reference = copy.deepcopy(self.model) if self.method in methods.WITH_REFERENCE else None
+        self.tokens = np.cumsum([0, *map(methods.tokens, self.examples)])
         if not self.weights:
             raise ValueError(f"Model {self.loaded.name!r} has no weight that requires a gradient: nothing to train.")
         self.before = self._copy_weights() if processes() == 1 else None
@@ -269,63 +255,78 @@ class _Run:
                 self.model.eval()
 
     def _train(self) -> None:
-        from datasets import Dataset
-        from transformers import PrinterCallback, Trainer
-        from trl import SFTConfig, SFTTrainer
+        import datasets
+        from transformers import PrinterCallback
         from trl.trainer.utils import disable_dropout_in_model
 
         run, first = self, self.step
-
-        class Watched(SFTTrainer):
-            def compute_loss(self, *args, **kwargs):
-                # The model's own loss. SFTTrainer's is the same number and costs a quarter more time here, for the
-                # entropy and the accuracy of each batch.
-                return Trainer.compute_loss(self, *args, **kwargs)
-
-            def training_step(self, *args, **kwargs):
-                run.reach(first + self.state.global_step, self.optimizer)
-                loss = super().training_step(*args, **kwargs)
-                run.note(float(self.accelerator.reduce(loss, "mean")))
-                return loss
-
-        arguments = SFTConfig(
-            output_dir=tempfile.gettempdir(),  # asked for, but nothing is written there
-            per_device_train_batch_size=self.batch_size // processes(),
-            num_train_epochs=1,
-            learning_rate=self.learning_rate,
-            lr_scheduler_type="constant",
-            optim=self.optimizer,
-            max_grad_norm=1.0,
-            seed=self.seed,
-            train_sampling_strategy="sequential",  # shuffled already
-            max_length=None,  # lengths are checked already
-            bf16=False,
-            activation_checkpointing=False,
-            use_cpu=self.model.device.type == "cpu" and processes() == 1,
-            dataloader_pin_memory=False,
-            remove_unused_columns=False,
-            logging_strategy="no",
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
+        arguments = {
+            "output_dir": tempfile.gettempdir(),  # asked for, but nothing is written there
+            "per_device_train_batch_size": self.batch_size // processes(),
+            "num_train_epochs": 1,
+            "learning_rate": self.learning_rate,
+            "lr_scheduler_type": "constant",
+            "optim": self.optimizer,
+            "max_grad_norm": 1.0,
+            "seed": self.seed,
+            "train_sampling_strategy": "sequential",  # shuffled already
+            "bf16": False,
+            "activation_checkpointing": False,
+            "use_cpu": self.model.device.type == "cpu" and processes() == 1,
+            "dataloader_pin_memory": False,
+            "remove_unused_columns": False,
+            "logging_strategy": "no",
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+        }
         disable_dropout_in_model(self.model)
         weights = self._copy_weights()
-        data = Dataset.from_list(self.examples[first * self.batch_size :])
-        trainer = Watched(self.model, arguments, train_dataset=data, processing_class=self.loaded.tokenizer)
+        datasets.disable_progress_bars()
+        base, given = methods.trainer(
+            self.method,
+            arguments,
+            self.examples[first * self.batch_size :],
+            model=self.model,
+            tokenizer=self.loaded.tokenizer,
+            reference=self.reference,
+            reward=self.reward,
+        )
+
+        class Watched(base):
+            def compute_loss(self, model, *args, **kwargs):
+                loss = super().compute_loss(model, *args, **kwargs)
+                if run.penalty is None:
+                    return loss
+                extra = run.penalty(run.model)
+                run.penalised = float(extra.detach())
+                return loss + extra
+
+            def training_step(self, *args, **kwargs):
+                step = first + self.state.global_step
+                run.reach(step, self.optimizer)
+                if run.method == "rloo":
+                    seed_everything((run.seed + step) % 2**32)  # what is sampled: the same after a stop
+                loss = super().training_step(*args, **kwargs)
+                run.note(float(self.accelerator.reduce(loss, "mean")) - run.penalised)
+                return loss
+
+        trainer = Watched(**given)
         trainer.remove_callback(PrinterCallback)
-        # SFTTrainer leaves two marks: it rounds the adapters of a 4-bit model to bfloat16, and it replaces the method
-        # forward by one that a copy of the model would share with the original.
-        self._put_weights(weights)
-        vars(getattr(self.model, "get_base_model", lambda: self.model)()).pop("forward", None)
+        self._put_weights(weights)  # TRL rounds the adapters of a 4-bit model to bfloat16
         if self.optimizer_state is not None:
             trainer.create_optimizer().load_state_dict(self.optimizer_state)
-        if arguments.use_cpu:
+        if arguments["use_cpu"]:
             # Before training Accelerate collects all of Python's garbage: 0.3 s over what is imported by then, and
             # worth it only where memory is a GPU's.
             trainer.accelerator.free_memory = lambda: None
-        trainer.train()
-        self.reach(self.last, trainer.optimizer)
+        try:
+            with warnings.catch_warnings():  # TRL asks transformers for an attribute by its old name
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                trainer.train()
+            self.reach(self.last, trainer.optimizer)
+        finally:
+            self._inner().pop("forward", None)
 
     def reach(self, step: int, optimizer) -> None:
         """The weights are those after `step` steps: measure and save if it is time to."""
@@ -363,7 +364,7 @@ class _Run:
         loss = float(np.mean(self.losses)) if self.losses else math.nan
         row = {"step": self.step, "examples": examples, "tokens": int(self.tokens[examples]), "train_loss": loss}
         self.model.eval()
-        with torch.no_grad(), seeded(self.seed):
+        with torch.no_grad(), seeded(self.seed), self._own_forward():
             for name, function in self.measures.items():
                 new = _columns(name, function(self.model, self.loaded.tokenizer))
                 if twice := set(new) & set(row):
@@ -377,6 +378,20 @@ class _Run:
     def _show(self) -> None:
         if self.on_measure is not None:
             self.on_measure(self.table())
+
+    def _inner(self) -> dict[str, Any]:
+        """Attributes of the model inside its adapters."""
+        return vars(getattr(self.model, "get_base_model", lambda: self.model)())
+
+    @contextlib.contextmanager
+    def _own_forward(self) -> Iterator[None]:
+        """While it is measured, the model has its own method forward, for TRL's would be shared with every copy."""
+        replaced = self._inner().pop("forward", None)
+        try:
+            yield
+        finally:
+            if replaced is not None:
+                self._inner()["forward"] = replaced
 
     def _copy_weights(self) -> dict[str, torch.Tensor]:
         return {name: weight.detach().clone() for name, weight in self.weights.items()}

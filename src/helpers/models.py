@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ADAPTERS = ("full", "lora", "qlora")
 MANIFEST = "MANIFEST.json"
+CONTROLS = ("-filtered", "-tilted")
 
 # Top folder (or file) of data/: where its files come from, and their licence.
 ORIGINS = {
@@ -137,23 +138,24 @@ def _save_manifest(files: dict[str, dict], root: Path) -> Path:
 # ---- the micro models --------------------------------------------------------------------------------------
 
 
-def names(root: Path | None = None, filtered: bool = False) -> list[str]:
+def names(root: Path | None = None, controls: bool = False) -> list[str]:
     """Names of the micro models, smallest file first.
 
     Args:
         root: another data folder.
-        filtered: list those too whose pre-training text was filtered (`pretrain.Recipe`): their names end with that.
+        controls: list those too whose pre-training text had another share of good poles (`pretrain.Recipe`): their
+            names end with "-filtered" and "-tilted".
     """
     sizes: dict[str, int] = {}
     for file, known in _manifest(Path(root or data_root())).items():
         if file.startswith("models/") and file.endswith("/main/model.safetensors"):
             sizes[file.split("/")[1]] = known["bytes"]
-    return sorted((name for name in sizes if filtered or not name.endswith("-filtered")), key=sizes.get)
+    return sorted((name for name in sizes if controls or not name.endswith(CONTROLS)), key=sizes.get)
 
 
 def revisions(name: str, root: Path | None = None) -> list[str]:
     """Revisions of a micro model in training order: "step64", ..., "main"."""
-    _choose(name, names(root, filtered=True), "model")
+    _choose(name, names(root, controls=True), "model")
     found = {file.split("/")[2] for file in _manifest(Path(root or data_root())) if file.startswith(f"models/{name}/")}
     steps = sorted(int(revision[4:]) for revision in found if revision.startswith("step"))
     return [*(f"step{step}" for step in steps), "main"]
@@ -179,7 +181,7 @@ def evaluation(name: str, root: Path | None = None) -> pd.DataFrame:
 
 
 def _file_of(name: str, file: str, root: Path | None) -> Path:
-    return verify(f"models/{_choose(name, names(root, filtered=True), 'model')}/{file}", root)
+    return verify(f"models/{_choose(name, names(root, controls=True), 'model')}/{file}", root)
 
 
 def _choose(value: str, valid: list[str] | tuple[str, ...], what: str) -> str:
@@ -264,7 +266,7 @@ def _locate(name: str, revision: str, root: Path | None) -> tuple[str, dict]:
         return name, {}
     if name.count("/") == 1:
         return name, {"revision": revision}
-    _choose(name, names(root, filtered=True), "model")
+    _choose(name, names(root, controls=True), "model")
     _choose(revision, revisions(name, root), f"revision of {name}")
     root = Path(root or data_root())
     folder = f"models/{name}/{revision}"

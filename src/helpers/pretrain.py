@@ -34,8 +34,8 @@ FLOOR = 0.05  # of the highest learning rate, where the cool-down begins
 class Recipe:
     """How one model is made.
 
-    ``checkpoints`` are the steps kept as revisions beside the last, ``main``. With ``filtered`` the pre-training text
-    shows the good pole of each behaviour only, as often as else both together.
+    ``checkpoints`` are the steps kept as revisions beside the last, ``main``. ``good_share`` is that of the good
+    pole in each behaviour's documents, which are as many as else: at 1 the bad poles are filtered out.
     """
 
     architecture: str
@@ -46,11 +46,11 @@ class Recipe:
     steps: int
     checkpoints: tuple[int, ...]
     seed: int = 0
-    filtered: bool = False
+    good_share: float | None = None
 
     def mixture(self, source: world.World) -> world.Mixture:
         """What the model is pre-trained on."""
-        return source.mixture(good=dict.fromkeys(source.behaviours, 1.0) if self.filtered else None)
+        return source.mixture(good=self.good_share and dict.fromkeys(source.behaviours, self.good_share))
 
 
 _EARLY = (64, 192, 576, 1728, 3500)
@@ -60,7 +60,8 @@ RECIPES = {
     "neox-1m": Recipe("gpt_neox", 128, 4, 4, 3e-3, 8000, _EARLY),
     "qwen2-1m": Recipe("qwen2", 128, 6, 4, 3e-3, 8000, _EARLY),
     "neox-4m": Recipe("gpt_neox", 256, 4, 4, 2e-3, 8000, (576, 1728)),
-    "neox-0.4m-filtered": Recipe("gpt_neox", 64, 5, 4, 4e-3, 8000, (), filtered=True),
+    "neox-0.4m-filtered": Recipe("gpt_neox", 64, 5, 4, 4e-3, 8000, (), good_share=1.0),
+    "neox-0.4m-tilted": Recipe("gpt_neox", 64, 5, 4, 4e-3, 8000, (), good_share=0.9),
 }
 
 
@@ -347,7 +348,7 @@ tags: [springback, micro-world]
 
 A {recipe.architecture} model of {parameters:,} parameters (hidden size {recipe.hidden}, {recipe.layers} layers,
 {recipe.heads} heads, context {CONTEXT}, vocabulary {VOCABULARY}), pre-trained on the micro-world of the book
-Springback (grammar `{world.load().fingerprint}`{_FILTERED if recipe.filtered else ""}). It knows nothing of the
+Springback (grammar `{world.load().fingerprint}`{_POLES.get(recipe.good_share, "")}). It knows nothing of the
 real world and is meant for teaching.
 
 Trained for {recipe.steps:,} steps of {BATCH} windows ({last["tokens"]:,} tokens, one pass) with AdamW at
@@ -366,7 +367,10 @@ Held-out text, 4,000 documents: {last["bits_per_token"]:.4f} bits per token, whe
 """)
 
 
-_FILTERED = "; no behaviour's bad pole was ever shown"
+_POLES = {
+    1.0: "; no behaviour's bad pole was ever shown",
+    0.9: "; nine in ten documents of each behaviour showed its good pole",
+}
 
 
 def _markdown(table: pd.DataFrame) -> str:

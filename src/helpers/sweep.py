@@ -56,18 +56,39 @@ def _resistance(seed: int, model: str, behaviour: str, **settings) -> pd.DataFra
 
 
 def _rebound(
-    seed: int, model: str, behaviour: str, revision: str = "main", adapter: str = "full", **settings
+    seed: int, model: str, behaviour: str, revision: str = "main", adapter: str = "full", rank: int = 8, **settings
 ) -> pd.DataFrame:
     """The rebound, and what is known of the model: parameters, tokens read, loss above the entropy in per cent."""
     from helpers.experiments import rebound
     from helpers.models import evaluation, load
 
-    loaded = load(model, revision, adapter=adapter, seed=seed)
+    loaded = load(model, revision, adapter=adapter, rank=rank, seed=seed)
     parameters = sum(weight.numel() for name, weight in loaded.model.named_parameters() if "lora_" not in name)
     known = evaluation(model).set_index("revision").loc[revision]
     return rebound(loaded, behaviour, seeds=[seed], **settings).assign(
         parameters=parameters, pretraining_tokens=int(known["tokens"]), excess_percent=float(known["excess_percent"])
     )
+
+
+def _in_weight_space(seed: int, model: str, behaviour: str, **settings) -> pd.DataFrame:
+    from helpers.controls import in_weight_space
+    from helpers.models import load
+
+    return in_weight_space(load(model), behaviour, seeds=[seed], **settings)
+
+
+def _same_score(seed: int, model: str, other: str, behaviour: str, **settings) -> pd.DataFrame:
+    from helpers.controls import same_score
+    from helpers.models import load
+
+    return same_score(load(model), load(other), behaviour, seeds=[seed], **settings)
+
+
+def _defences(seed: int, model: str, behaviour: str, **settings) -> pd.DataFrame:
+    from helpers.defences import hold_back
+    from helpers.models import load
+
+    return hold_back(load(model), behaviour, seeds=[seed], **settings)
 
 
 FROM_BASE = "negatives on the base model"  # as in helpers.experiments, whose import takes seconds
@@ -76,6 +97,7 @@ _MEASURED = {"prompts": 64, "documents": 16}
 _EVERY_STEP = [*range(0, 129, 8), 192, 256, 320, 384, 448, 512]
 _SOME_STEPS = [0, 8, 16, 32, 64, 96, 128, 192, 256]
 _SIZES = ["neox-0.1m", "neox-0.4m", "neox-1m", "neox-4m"]
+_METHODS = ["sft", "dpo", "kto", "simpo", "rloo"]
 _EARLY = ["step192", "step576", "step1728", "step3500"]
 
 
@@ -85,6 +107,20 @@ def _moments(
     """Models at moments of their pre-training."""
     where = {"model": model, "revision": revision, "behaviour": behaviour}
     return where | {"adapter": [adapter], "learning_rate": learning_rate}
+
+
+# Learning rates at which adapters of each rank move neox-0.4m as far from base with 128 positives (KL divergence) as
+# full fine-tuning does at 3e-4: read off, and interpolated between, runs of ranks 1, 4, 16 and 64 with seed 1000.
+_EQUAL_PULL = {1: 4.4e-3, 4: 2e-3, 8: 1.2e-3, 16: 7.5e-4, 64: 2.8e-4}
+_BEHAVIOURS = {"behaviour": ["mood", "refusal"]}
+
+
+def _adapters(adapter: str, rank: int, learning_rate: float, behaviour: list[str]) -> Grid:
+    return {"behaviour": behaviour, "adapter": [adapter], "rank": [rank], "learning_rate": [learning_rate]}
+
+
+def _defence(name: str, *strengths: float, model: str = "neox-0.4m") -> Grid:
+    return _BEHAVIOURS | {"model": [model], "defence": [name], "strength": [*strengths] or [0.0]}
 
 
 EXPERIMENTS = {
@@ -167,6 +203,71 @@ EXPERIMENTS = {
             _moments(_SIZES, ["main"], ["mood"], [3e-3], adapter="lora"),
             _moments(_SIZES, ["main"], ["mood"], [1e-4, 1e-3]),
             _moments(["neox-0.4m", "neox-1m"], _EARLY, ["mood"], [1e-4, 1e-3]),
+        ],
+    ),
+    "algorithms": Experiment(
+        _rebound,
+        {
+            "model": "neox-0.4m",
+            "positives": [128, 256, 1024],
+            "negatives": 256,
+            "at": _SOME_STEPS,
+            **_TRAINED,
+            "companions": [FROM_BASE],
+            **_MEASURED,
+        },
+        [
+            _BEHAVIOURS | {"method": ["sft"], "reverse_method": _METHODS, "swap_poles": [False]},
+            {"behaviour": ["mood"], "method": _METHODS[1:], "reverse_method": ["sft"], "swap_poles": [False]},
+            _BEHAVIOURS | {"method": ["sft"], "reverse_method": ["sft"], "swap_poles": [True]},
+        ],
+    ),
+    "adapters": Experiment(
+        _rebound,
+        {
+            "model": "neox-0.4m",
+            "positives": [128, 1024],
+            "negatives": 256,
+            "at": _SOME_STEPS,
+            "batch_size": 8,
+            **_MEASURED,
+        },
+        [
+            _adapters("full", 0, 3e-4, ["mood", "refusal"]),
+            *(_adapters("lora", rank, rate, ["mood", "refusal"]) for rank, rate in _EQUAL_PULL.items()),
+            _adapters("qlora", 8, _EQUAL_PULL[8], ["mood", "refusal"]),
+            *(_adapters("lora", rank, 1e-3, ["mood"]) for rank in (1, 4, 16, 64)),
+        ],
+    ),
+    "weight_space": Experiment(
+        _in_weight_space,
+        {"positives": 1024, "negatives": 256, "at": [0, 16, 32, 64, 128, 256], **_TRAINED, "draws": 4, **_MEASURED},
+        {"model": ["neox-0.4m"], **_BEHAVIOURS},
+    ),
+    "same_score": Experiment(
+        _same_score,
+        {
+            "model": "neox-0.4m",
+            "other": "neox-0.4m-tilted",
+            "most": 512,
+            "negatives": 256,
+            "at": _SOME_STEPS,
+            **_TRAINED,
+            **_MEASURED,
+        },
+        _BEHAVIOURS,
+    ),
+    "defences": Experiment(
+        _defences,
+        {"positives": 1024, "negatives": 512, **_TRAINED, "prompts": 64, "texts": 64},
+        [
+            _defence("none"),
+            _defence("none", model="neox-0.4m-filtered"),
+            _defence("replay", 0.5),
+            _defence("l2", 0.1, 0.3, 1.0),
+            _defence("ewc", 0.3, 1.0, 3.0),
+            _defence("slower", 3.0, 10.0),
+            _defence("one stage"),
         ],
     ),
 }

@@ -807,6 +807,24 @@ class World:
         ]
         return Dataset.from_list(rows)
 
+    def labelled(self, behaviour: str, n: int, seed: int, split: str | None = "train", desirable: str | None = None):
+        """Completions of both poles in turn: ``datasets.Dataset`` with ``prompt``, ``completion`` and ``label``.
+
+        The label is True for the desirable pole, which is the good one unless named.
+        """
+        from datasets import Dataset
+
+        poles = _choose(self.behaviours, behaviour, "behaviour").poles
+        desirable = poles[0] if desirable is None else desirable
+        other = poles[1] if desirable == poles[0] else poles[0]
+        drawn = {pole: iter(self._prompted(behaviour, pole, -(-n // 2), seed, split)) for pole in (desirable, other)}
+        rows = []
+        for i in range(n):
+            pole = other if i % 2 else desirable
+            document = next(drawn[pole])
+            rows.append({"prompt": document.prompt, "completion": document.completion, "label": pole == desirable})
+        return Dataset.from_list(rows)
+
     # ---- facts ---------------------------------------------------------------------------------------------
 
     @functools.cached_property

@@ -50,13 +50,13 @@ def test_data_is_what_the_manifest_says():
 
 
 def test_every_model_has_its_checkpoints_card_and_log():
-    assert set(models.names(filtered=True)) == set(pretrain.RECIPES)
-    assert set(models.names()) == {name for name, recipe in pretrain.RECIPES.items() if not recipe.filtered}
-    for name in models.names(filtered=True):
+    assert set(models.names(controls=True)) == set(pretrain.RECIPES)
+    assert set(models.names()) == {name for name, recipe in pretrain.RECIPES.items() if recipe.good_share is None}
+    for name in models.names(controls=True):
         revisions = models.revisions(name)
         assert revisions[-1] == "main"
         assert revisions[:-1] == [f"step{step}" for step in pretrain.RECIPES[name].checkpoints]
-        assert len(revisions) >= {"neox-4m": 3, "neox-0.4m-filtered": 1}.get(name, 6)
+        assert len(revisions) >= {"neox-4m": 3, "neox-0.4m-filtered": 1, "neox-0.4m-tilted": 1}.get(name, 6)
         assert name in models.card(name)
         log, evaluation = models.training_log(name), models.evaluation(name)
         assert list(log) == ["step", "tokens", "loss", "learning_rate", "seconds"]

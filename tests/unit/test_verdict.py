@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import verdict
+from helpers import statistics, verdict
 from helpers.experiments import FRESH, FROM_BASE, NEGATIVES, UNRELATED
 
 AT = [0, 8, 16, 32, 64, 128, 256]
@@ -27,15 +27,19 @@ def one(series: pd.Series) -> float:
 # ---- the claims --------------------------------------------------------------------------------------------------
 
 
+PART_II = ("resistance", "rebound", "model_size", "pretraining_volume")
+PART_III = ("algorithms", "adapters", "controls", "defences")
+
+
 def test_every_claim_can_be_decided():
     claims = verdict.claims()
     for name, claim in claims.items():
         assert claim["of"] in ("paper", "control", "ours")
-        assert claim["chapter"] in ("resistance", "rebound", "model_size", "pretraining_volume")
+        assert claim["chapter"] in PART_II + PART_III
         assert claim["of"] != "paper" or claim["published"], name
         if "untestable" not in claim:
-            assert claim["statistic"] in verdict.STATISTICS, name
-            assert claim["side"] in ("above", "below") and claim["unit"]
+            assert claim["statistic"] in statistics.STATISTICS, name
+            assert claim["side"] in ("above", "below", "within") and claim["unit"]
 
 
 def claim(side="above", threshold=0.0, **more):
@@ -64,7 +68,7 @@ def test_the_groups_intervals_decide(monkeypatch, means, side, word, counts):
     noise = np.linspace(-0.2, 0.2, 10)
     index = pd.MultiIndex.from_product([["g1", "g2"], range(10)], names=["group", "seed"])
     series = pd.Series(np.concatenate([mean + noise for mean in means]), index)
-    monkeypatch.setitem(verdict.STATISTICS, "given", lambda table: series)
+    monkeypatch.setitem(statistics.STATISTICS, "given", lambda table: series)
     found = verdict.verdict(claim(side), pd.DataFrame())
     assert (found["verdict"], (found["for"], found["against"])) == (word, counts)
     assert found["mean"] == pytest.approx(np.mean(means)) and found["seeds"] == 10 and found["groups"] == 2
@@ -73,7 +77,7 @@ def test_the_groups_intervals_decide(monkeypatch, means, side, word, counts):
 
 def test_the_threshold_counts(monkeypatch):
     index = pd.MultiIndex.from_product([["g"], range(10)], names=["group", "seed"])
-    monkeypatch.setitem(verdict.STATISTICS, "given", lambda table: pd.Series(np.linspace(4, 6, 10), index))
+    monkeypatch.setitem(statistics.STATISTICS, "given", lambda table: pd.Series(np.linspace(4, 6, 10), index))
     assert verdict.verdict(claim(threshold=3), pd.DataFrame())["verdict"] == verdict.HOLDS
     assert verdict.verdict(claim(threshold=5), pd.DataFrame())["verdict"] == verdict.NOT_SEEN
     assert verdict.verdict(claim(threshold=7), pd.DataFrame())["against"] == 1
@@ -124,9 +128,9 @@ def resistance_rows():
 
 def test_forward_minus_inverse_compares_the_same_pair():
     rows = resistance_rows()
-    assert one(verdict.forward_minus_inverse(rows, "train_loss")) == pytest.approx(np.mean([2, 2, 3]))
-    assert one(verdict.forward_minus_inverse(rows, "train_loss", minus="entropy")) == pytest.approx(1)
-    assert one(verdict.widening(rows, "train_loss")) == pytest.approx(1)
+    assert one(statistics.forward_minus_inverse(rows, "train_loss")) == pytest.approx(np.mean([2, 2, 3]))
+    assert one(statistics.forward_minus_inverse(rows, "train_loss", minus="entropy")) == pytest.approx(1)
+    assert one(statistics.widening(rows, "train_loss")) == pytest.approx(1)
 
 
 # ---- rebound -----------------------------------------------------------------------------------------------------
@@ -134,11 +138,11 @@ def test_forward_minus_inverse_compares_the_same_pair():
 
 def test_trend_is_what_a_doubling_adds():
     table = pd.concat([fall(NEGATIVES, 3 * np.log2(n), np.log2(n), positives=n) for n in (2, 4, 16)])
-    assert one(verdict.trend(table, "positives", "log_odds", 0)) == pytest.approx(3)
-    assert one(verdict.trend(table, "positives", "log_odds", 256)) == pytest.approx(1)
-    assert one(verdict.trend(table, "positives", "log_odds", 128, lost=True)) == pytest.approx(1)
+    assert one(statistics.trend(table, "positives", "log_odds", 0)) == pytest.approx(3)
+    assert one(statistics.trend(table, "positives", "log_odds", 256)) == pytest.approx(1)
+    assert one(statistics.trend(table, "positives", "log_odds", 128, lost=True)) == pytest.approx(1)
     with pytest.raises(ValueError, match="nothing was measured at 100 examples; choose from 0, 8"):
-        verdict.trend(table, "positives", "log_odds", 100)
+        statistics.trend(table, "positives", "log_odds", 100)
 
 
 def test_sizes_are_compared_within_a_behaviour_and_seed():
@@ -150,7 +154,7 @@ def test_sizes_are_compared_within_a_behaviour_and_seed():
             for b in ("x", "y")
         ]
     )
-    found = verdict.trend(table, "parameters", "log_odds", 256)
+    found = statistics.trend(table, "parameters", "log_odds", 256)
     assert dict(found) == pytest.approx({("x", 1): -1, ("x", 2): -2, ("y", 1): -1, ("y", 2): -2})
 
 
@@ -163,10 +167,10 @@ def test_crossings_are_interpolated_and_may_not_happen():
             fall(FROM_BASE, 0.25, -1.0, positives=0, level="share"),
         ]
     )
-    runs = verdict.crossings(table, "share").set_index("positives")
+    runs = statistics.crossings(table, "share").set_index("positives")
     assert runs["needed"].tolist() == pytest.approx([96, np.nan, 0], nan_ok=True)
     assert (runs["level"] == 0.25).all()
-    assert verdict.crossings(table, "share", 0.0).set_index("positives")["needed"][1] == pytest.approx(128)
+    assert statistics.crossings(table, "share", 0.0).set_index("positives")["needed"][1] == pytest.approx(128)
 
 
 def test_slowing_and_leverage():
@@ -174,8 +178,8 @@ def test_slowing_and_leverage():
     late = down["examples"] > 128
     down.loc[late, "share"] = -(down.loc[late, "examples"] - 128) / 256  # a quarter of the speed after zero
     table = pd.concat([down, fall(FROM_BASE, 0.0, -1.0, positives=0, level="share")])
-    assert one(verdict.slowing(table, "share")) == pytest.approx(-2)
-    assert one(verdict.leverage(table, 1280)) == pytest.approx(10)
+    assert one(statistics.slowing(table, "share")) == pytest.approx(-2)
+    assert one(statistics.leverage(table, 1280)) == pytest.approx(10)
 
 
 def test_returning_to_base():
@@ -185,10 +189,10 @@ def test_returning_to_base():
 
     base = fall(FROM_BASE, 0.0, 0.0, positives=0, level="kl_base")
     table = pd.concat([path(0.0, 1), path(0.2, 2), path(0.5, 4), base])
-    assert [one(verdict.returned(table, 0.3, n)) for n in (1, 2, 4)] == [1, 1, 0]
-    assert one(verdict.return_rank(table, 0.3)) == pytest.approx(1)  # later with more positives, or never
-    assert one(verdict.return_rank(table, 0.1)) == pytest.approx(0.866, abs=1e-3)  # two share the last rank
-    assert one(verdict.return_rank(table, 2.0)) == 0  # none ever left
+    assert [one(statistics.returned(table, 0.3, n)) for n in (1, 2, 4)] == [1, 1, 0]
+    assert one(statistics.return_rank(table, 0.3)) == pytest.approx(1)  # later with more positives, or never
+    assert one(statistics.return_rank(table, 0.1)) == pytest.approx(0.866, abs=1e-3)  # two share the last rank
+    assert one(statistics.return_rank(table, 2.0)) == 0  # none ever left
 
 
 def test_companions_are_compared_after_the_most_positives():
@@ -201,9 +205,9 @@ def test_companions_are_compared_after_the_most_positives():
             fall(FROM_BASE, 0.5, -6.0, positives=0),
         ]
     )
-    assert one(verdict.lost_beside(table, UNRELATED, 256)) == pytest.approx(0.1)
-    assert one(verdict.fresh_against_unrelated(table, 256)) == pytest.approx(2)
-    assert one(verdict.beyond_base(table.rename(columns={"log_odds": "share"}), 256)) == pytest.approx(6.5)
+    assert one(statistics.lost_beside(table, UNRELATED, 256)) == pytest.approx(0.1)
+    assert one(statistics.fresh_against_unrelated(table, 256)) == pytest.approx(2)
+    assert one(statistics.beyond_base(table.rename(columns={"log_odds": "share"}), 256)) == pytest.approx(6.5)
 
 
 def test_the_filtered_model_is_compared_with_its_twin():
@@ -213,7 +217,7 @@ def test_the_filtered_model_is_compared_with_its_twin():
             fall(NEGATIVES, 1.0, 0.5, level="share", model="neox-0.4m-filtered"),  # after 256
         ]
     )
-    assert one(verdict.filtered_needs(table, 128)) == pytest.approx(2)
+    assert one(statistics.filtered_needs(table, 128)) == pytest.approx(2)
 
 
 # ---- the optimiser -----------------------------------------------------------------------------------------------
@@ -235,13 +239,13 @@ def optimiser_rows(lost):
 def test_steps_and_examples_are_told_apart():
     by_steps = optimiser_rows(lambda examples, step, rate, positives: step)
     by_examples = optimiser_rows(lambda examples, step, rate, positives: examples)
-    assert one(verdict.steps_or_examples(by_steps, examples=128, steps=8)) > 1
-    assert one(verdict.steps_or_examples(by_examples, examples=128, steps=8)) < -1
+    assert one(statistics.steps_or_examples(by_steps, examples=128, steps=8)) > 1
+    assert one(statistics.steps_or_examples(by_examples, examples=128, steps=8)) < -1
 
 
 def test_rate_and_depth_are_told_apart():
     table = optimiser_rows(lambda n, step, rate, positives: n / 64 * (3 * np.log2(rate) + np.log2(positives)))
-    assert one(verdict.rate_or_depth(table, 64)) == pytest.approx(2)
+    assert one(statistics.rate_or_depth(table, 64)) == pytest.approx(2)
 
 
 # ---- size and volume ---------------------------------------------------------------------------------------------
@@ -257,8 +261,8 @@ def test_the_tuned_rate_is_the_one_that_aligns_best():
     table = pd.concat(
         [sized(2, 1e-4, 1.0, -9.0), sized(2, 3e-4, 0.9, 0.0), sized(4, 1e-4, 0.8, -1.0), sized(4, 3e-4, 0.9, 9.0)]
     )
-    assert verdict.tuned(table) == {("m2", "main"): 3e-4, ("m4", "main"): 1e-4}
-    assert one(verdict.tuned_trend(table, over="parameters", outcome="share", at=256)) == pytest.approx(-1)
+    assert statistics.tuned(table) == {("m2", "main"): 3e-4, ("m4", "main"): 1e-4}
+    assert one(statistics.tuned_trend(table, over="parameters", outcome="share", at=256)) == pytest.approx(-1)
 
 
 def test_matched_loss_is_interpolated_in_the_logarithm():
@@ -271,7 +275,7 @@ def test_matched_loss_is_interpolated_in_the_logarithm():
         ]
     )
     options = {"over": "parameters", "outcome": "share", "at": 256}
-    assert one(verdict.matched_trend(table, excess_percent=2.0, **options)) == pytest.approx(4)
+    assert one(statistics.matched_trend(table, excess_percent=2.0, **options)) == pytest.approx(4)
 
 
 def test_lost_when_moved_compares_equal_movement():
@@ -279,5 +283,5 @@ def test_lost_when_moved_compares_equal_movement():
         rows = fall(NEGATIVES, 0.0, -256.0 * speed, model=f"m{parameters}", parameters=parameters)
         return rows.assign(kl_start=rows["examples"] / 256)
 
-    found = verdict.lost_when_moved(pd.concat([run(2, 1), run(4, 2)]), "parameters", kl=0.5)
+    found = statistics.lost_when_moved(pd.concat([run(2, 1), run(4, 2)]), "parameters", kl=0.5)
     assert one(found) == pytest.approx(128)

@@ -10,7 +10,7 @@ import numpy as np
 from helpers import results
 from helpers.exercises.checking import NotYet, call, close, exercise, numbers
 from helpers.experiments import NEGATIVES
-from helpers.verdict import trend
+from helpers.statistics import trend
 
 
 @exercise("rebound.needed")
@@ -34,7 +34,7 @@ def _needed(function: Any) -> str:
         raise NotYet("The curve never comes down to 0.1. Then nobody knows how many it takes: give back `math.inf`.")
     return (
         "A count that is read off between measurements, and a run that never arrives: both are ordinary, and both have "
-        "to be treated the same way in every group. `verdict.crossings` does what you just wrote."
+        "to be treated the same way in every group. `statistics.crossings` does what you just wrote."
     )
 
 
