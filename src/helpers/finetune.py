@@ -311,7 +311,8 @@ class _Run:
                 run.note(float(self.accelerator.reduce(loss, "mean")) - run.penalised)
                 return loss
 
-        trainer = Watched(**given)
+        with self._no_noise():
+            trainer = Watched(**given)
         trainer.remove_callback(PrinterCallback)
         self._put_weights(weights)  # TRL rounds the adapters of a 4-bit model to bfloat16
         if self.optimizer_state is not None:
@@ -321,8 +322,7 @@ class _Run:
             # worth it only where memory is a GPU's.
             trainer.accelerator.free_memory = lambda: None
         try:
-            with warnings.catch_warnings():  # TRL asks transformers for an attribute by its old name
-                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            with self._no_noise():
                 trainer.train()
             self.reach(self.last, trainer.optimizer)
         finally:
@@ -378,6 +378,14 @@ class _Run:
     def _show(self) -> None:
         if self.on_measure is not None:
             self.on_measure(self.table())
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _no_noise() -> Iterator[None]:
+        """TRL asks transformers for an attribute by its old name: no news for the reader."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            yield
 
     def _inner(self) -> dict[str, Any]:
         """Attributes of the model inside its adapters."""

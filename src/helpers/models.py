@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -298,6 +299,8 @@ def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: in
     if not isinstance(rank, int) or not 1 <= rank <= width:
         raise ValueError(f"rank must be a whole number from 1 to the model's width, {width}, not {rank}.")
     if adapter == "qlora":
+        # bitsandbytes calls a function of torch by its old name, in every pass.
+        warnings.filterwarnings("ignore", "_check_is_size", FutureWarning)
         # Checkpointing would cost a third of the time to save memory that small models do not need.
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
@@ -307,7 +310,8 @@ def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: in
         lora_alpha=2 * rank if alpha is None else alpha,
         lora_dropout=0.0,
     )
-    with seeded(seed):
+    with seeded(seed), warnings.catch_warnings():  # PEFT asks transformers for an attribute by its old name
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         return get_peft_model(model, config)
 
 

@@ -86,12 +86,13 @@ def _sides(groups: pd.DataFrame, side: str, threshold: float) -> tuple[int, int]
 def report(chapter: str | None = None, root: Path | None = None) -> pd.DataFrame:
     """The claims, or those of one chapter, with what was found; one row a claim, decided by the stored sweeps.
 
-    Columns: claim, of, source, published (the paper's number), effect (mean over all groups, its 95 % interval and
-    unit), seeds, groups (for, against and in all), verdict, chapter; indexed by the claim's id.
+    A chapter is given by its notebook's name. Columns: claim, of, source, published (the paper's number), effect (mean
+    over all groups, its 95 % interval and unit), seeds, groups (for, against and in all), verdict, chapter; indexed by
+    the claim's id.
     """
     rows = {}
     for name, claim in claims(root).items():
-        if chapter in (None, claim["chapter"]):
+        if chapter in (None, claim["chapter"].rsplit("/", 1)[-1]):
             found = verdict(claim)
             rows[name] = {key: claim.get(key, "") for key in ("claim", "of", "source", "published")}
             rows[name] |= {"effect": claim.get("untestable", ""), "seeds": "", "groups": ""}
@@ -108,12 +109,12 @@ def as_html(report: pd.DataFrame, links: bool = False) -> str:
 
     Args:
         report: of `report`, or some of its rows.
-        links: make each claim that was decided a link to its chapter, which is in the same folder.
+        links: make each claim that was decided a link to its chapter, from a page one folder below the book's top.
     """
     claims = report["claim"].map(html.escape)
     if links:
         decided = ~report["verdict"].isin([UNTESTABLE, PENDING])
-        claims = claims.where(~decided, '<a href="' + report["chapter"] + '.html">' + claims + "</a>")
+        claims = claims.where(~decided, '<a href="../' + report["chapter"] + '.html">' + claims + "</a>")
     shown = {
         "claim": claims,
         "verdict": [f"<strong>{word}</strong>" for word in report["verdict"]],

@@ -64,7 +64,10 @@ def test_what_several_processes_cannot_share(untrained, data, monkeypatch, argum
     ("bad", "message"),
     [
         (Dataset.from_dict({"text": []}), "data is empty"),
-        (Dataset.from_dict({"prompt": ["a"], "answer": ["b"]}), "data has the columns prompt, answer: it needs"),
+        (
+            Dataset.from_dict({"prompt": ["a"], "answer": ["b"]}),
+            "data has the columns prompt, answer: method 'sft' needs prompt and completion, or text",
+        ),
         (Dataset.from_dict({"text": [1, 2]}), "Example 0 of data has the text 1, which is no text"),
         (Dataset.from_dict({"prompt": ["a", None], "completion": ["b", "c"]}), "Example 1 of data has the prompt None"),
         ([{"text": "a"}], "data must be a datasets.Dataset, not list"),
