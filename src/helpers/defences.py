@@ -24,8 +24,8 @@ from helpers.methods import tokenize
 from helpers.models import Loaded, fork
 
 BENIGN = "another behaviour"
-_MANY = (0, 16, 32, 64, 96, 128, 192, 256, 384, 512)
-_FEW = (0, 64, 128, 256, 512)
+_MANY = (0, 32, 64, 128, 192, 256, 384, 512)
+_FEW = (0, 128, 256, 512)
 DEFENCES = ("none", "replay", "one stage", "l2", "ewc", "slower")
 
 
@@ -145,7 +145,7 @@ def hold_back(
         seeds: each draws its own examples and their order.
         learning_rate: constant; see "slower".
         batch_size: examples an optimiser step.
-        at: numbers of negatives at which to measure; by default ten of them up to 512, and five for "one stage", where
+        at: numbers of negatives at which to measure; by default eight of them up to 512, and four for "one stage", where
             each is a run of its own.
         prompts: held-out prompts of a score.
         texts: held-out documents of ordinary text (no behaviour's).

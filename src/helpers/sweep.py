@@ -96,6 +96,7 @@ _TRAINED = {"learning_rate": 3e-4, "batch_size": 8}
 _MEASURED = {"prompts": 64, "documents": 16}
 _EVERY_STEP = [*range(0, 129, 8), 192, 256, 320, 384, 448, 512]
 _SOME_STEPS = [0, 8, 16, 32, 64, 96, 128, 192, 256]
+_FEW_STEPS = [0, 16, 32, 64, 128, 256]
 _SIZES = ["neox-0.1m", "neox-0.4m", "neox-1m", "neox-4m"]
 _METHODS = ["sft", "dpo", "kto", "simpo", "rloo"]
 _EARLY = ["step192", "step576", "step1728", "step3500"]
@@ -209,11 +210,10 @@ EXPERIMENTS = {
         _rebound,
         {
             "model": "neox-0.4m",
-            "positives": [128, 256, 1024],
+            "positives": [128, 1024],
             "negatives": 256,
-            "at": _SOME_STEPS,
+            "at": _FEW_STEPS,
             **_TRAINED,
-            "companions": [FROM_BASE],
             **_MEASURED,
         },
         [
@@ -228,7 +228,7 @@ EXPERIMENTS = {
             "model": "neox-0.4m",
             "positives": [128, 1024],
             "negatives": 256,
-            "at": _SOME_STEPS,
+            "at": _FEW_STEPS,
             "batch_size": 8,
             **_MEASURED,
         },
@@ -241,7 +241,7 @@ EXPERIMENTS = {
     ),
     "weight_space": Experiment(
         _in_weight_space,
-        {"positives": 1024, "negatives": 256, "at": [0, 16, 32, 64, 128, 256], **_TRAINED, "draws": 4, **_MEASURED},
+        {"positives": 1024, "negatives": 256, "at": _FEW_STEPS, **_TRAINED, "draws": 4, **_MEASURED},
         {"model": ["neox-0.4m"], **_BEHAVIOURS},
     ),
     "same_score": Experiment(
@@ -251,7 +251,7 @@ EXPERIMENTS = {
             "other": "neox-0.4m-tilted",
             "most": 512,
             "negatives": 256,
-            "at": _SOME_STEPS,
+            "at": _FEW_STEPS,
             **_TRAINED,
             **_MEASURED,
         },
