@@ -145,8 +145,8 @@ def hold_back(
         seeds: each draws its own examples and their order.
         learning_rate: constant; see "slower".
         batch_size: examples an optimiser step.
-        at: numbers of negatives at which to measure; by default eight of them up to 512, and four for "one stage", where
-            each is a run of its own.
+        at: numbers of negatives at which to measure; by default eight of them up to 512, or four under "one stage",
+            where each is a run of its own.
         prompts: held-out prompts of a score.
         texts: held-out documents of ordinary text (no behaviour's).
         on_measure: called with the table so far at every measurement.

@@ -117,6 +117,23 @@ def call(function: Any, *arguments: Any, about: str = "") -> float:
     Args:
         about: what is special about these arguments, to be said if the function fails on them.
     """
+    shown, value, about = _answer(function, arguments, about)
+    return number(value, f"What {shown} gives back", about)
+
+
+def listed(function: Any, *arguments: Any, length: int, about: str = "") -> list[float]:
+    """As `call`, of a function that gives so many numbers: as a list, a tuple, an array or a tensor."""
+    shown, value, about = _answer(function, arguments, about)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if not isinstance(value, list | tuple) or len(value) != length:
+        size = f" of {len(value)}" if isinstance(value, list | tuple) else ""
+        raise NotYet(f"{shown} gives back a {type(value).__name__}{size}; {length} numbers are needed.{about}")
+    return [number(each, f"Number {i} of what {shown} gives back", about) for i, each in enumerate(value, 1)]
+
+
+def _answer(function: Any, arguments: tuple, about: str) -> tuple[str, Any, str]:
+    """The call as a message shows it, what it gave, and what is special about it."""
     if not callable(function):
         raise NotYet(
             f"A function is needed, and this is a {type(function).__name__}. Hand over its name alone, without "
@@ -134,7 +151,7 @@ def call(function: Any, *arguments: Any, about: str = "") -> float:
         raise NotYet(f"{shown} stopped{line} with {what}.{about}") from error
     if _blank(value):
         raise Unanswered(f"{shown} gave nothing back. If you have filled it in, does it end with `return`?{about}")
-    return number(value, f"What {shown} gives back", about)
+    return shown, value, about
 
 
 def numbers(answer: Any, names: tuple, what: str) -> dict[Any, float]:

@@ -17,6 +17,10 @@ _NOTEBOOKS = (
     "model_size",
     "pretraining_volume",
     "verdict",
+    "algorithms",
+    "adapters",
+    "controls",
+    "defences",
 )
 for _notebook in _NOTEBOOKS:
     import_module(f"{__name__}.{_notebook}")

@@ -1,0 +1,49 @@
+"""Answers to the exercises of Full, LoRA, QLoRA: right ones, and wrong ones with what the explanation must speak of."""
+
+import numpy as np
+
+
+def lora_weights(shapes, rank):
+    return sum(rank * (a + b) for a, b in shapes)
+
+
+def bits_per_weight(block, group):
+    return 4 + 8 / block + 32 / (block * group)
+
+
+def quantise(block, levels):
+    absmax = max(map(abs, block)) or 1.0
+    return [min(levels, key=lambda level: abs(w / absmax - level)) * absmax for w in block]
+
+
+def lost_by_rank(matrix, rank):
+    squares = np.linalg.svd(np.asarray(matrix, float), compute_uv=False) ** 2
+    return float(squares[rank:].sum() / squares.sum())
+
+
+RIGHT = {
+    "lora_weights": lora_weights,
+    "bits_per_weight": bits_per_weight,
+    "quantise": quantise,
+    "lost_by_rank": lost_by_rank,
+}
+WRONG = [
+    ("lora_weights", lambda shapes, rank: sum(a * b for a, b in shapes), "frozen"),
+    ("lora_weights", lambda shapes, rank: sum(rank * a * b for a, b in shapes), "product"),
+    ("lora_weights", lambda shapes, rank: rank * sum(shapes[0]), "all of them"),
+    ("bits_per_weight", lambda block, group: 4 + 32 / block, "8 bits"),
+    ("bits_per_weight", lambda block, group: 4 + 8 / block, "scales of the scales"),
+    ("bits_per_weight", lambda block, group: bits_per_weight(64, 256), "not for others"),
+    ("quantise", lambda block, levels: [min(levels, key=lambda v: abs(w - v)) for w in block], "Divide"),
+    (
+        "quantise",
+        lambda block, levels: [min(levels, key=lambda v: abs(w / max(map(abs, block)) - v)) for w in block],
+        "multiply",
+    ),
+    ("lost_by_rank", lambda m, r: 1 - lost_by_rank(m, r), "kept"),
+    (
+        "lost_by_rank",
+        lambda m, r: float(np.linalg.svd(m, compute_uv=False)[r:].sum() / np.linalg.svd(m, compute_uv=False).sum()),
+        "Squared",
+    ),
+]

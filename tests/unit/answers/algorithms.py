@@ -1,0 +1,35 @@
+"""Answers to the exercises of Other algorithms: right ones, and wrong ones with what the explanation must speak of."""
+
+import math
+
+
+def dpo_loss(chosen, rejected, chosen_0, rejected_0, beta):
+    return math.log1p(math.exp(-beta * ((chosen - chosen_0) - (rejected - rejected_0))))
+
+
+def advantages(rewards):
+    return [r - (sum(rewards) - r) / (len(rewards) - 1) for r in rewards]
+
+
+def silent(bad, prompts, samples):
+    return min(1.0, (1 - bad) ** samples + bad**samples) ** prompts
+
+
+def first_step(gradient, rate, scale, adam):
+    return rate if adam else abs(rate * gradient * scale)
+
+
+RIGHT = {"dpo_loss": dpo_loss, "advantages": advantages, "silent": silent, "first_step": first_step}
+WRONG = [
+    ("dpo_loss", lambda c, r, c0, r0, b: math.log1p(math.exp(b * ((c - c0) - (r - r0)))), "sign is turned"),
+    ("dpo_loss", lambda c, r, c0, r0, b: dpo_loss(c, r, c0, r0, 1), "beta"),
+    ("dpo_loss", lambda c, r, c0, r0, b: math.log1p(math.exp(-b * (c - r))), "ln 2"),
+    ("advantages", lambda rewards: [r - sum(rewards) / len(rewards) for r in rewards], "itself out"),
+    ("advantages", lambda rewards: rewards, "reward 0|nothing to prefer"),
+    ("silent", lambda bad, prompts, samples: (1 - bad) ** (samples * prompts), "All bad"),
+    ("silent", lambda bad, prompts, samples: 1 - silent(bad, 1, samples), "does move"),
+    ("silent", lambda bad, prompts, samples: silent(bad, 1, samples), "Both of two"),
+    ("first_step", lambda g, rate, scale, adam: abs(rate * g), "ten times"),
+    ("first_step", lambda g, rate, scale, adam: rate * scale if adam else abs(rate * g * scale), "own size"),
+    ("first_step", lambda g, rate, scale, adam: rate * g / abs(g) if adam else rate * g * scale, "positive"),
+]

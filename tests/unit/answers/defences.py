@@ -1,0 +1,40 @@
+"""Answers to the exercises of What holds it back?: right ones, and wrong ones with what must be spoken of."""
+
+import numpy as np
+
+
+def force(weight, anchor, stiffness, fisher):
+    return stiffness * fisher * (weight - anchor)
+
+
+def rest(curvature, target, stiffness):
+    return curvature * target / (curvature + stiffness)
+
+
+def fisher(gradients):
+    squares = np.mean(np.square(gradients), axis=0)
+    return list(squares / squares.mean())
+
+
+def frontier(points):
+    best, kept = -np.inf, []
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        if points[i][1] > best:
+            best = points[i][1]
+            kept.append(i)
+    return kept
+
+
+RIGHT = {"force": force, "rest": rest, "fisher": fisher, "frontier": frontier}
+WRONG = [
+    ("force", lambda w, a, s, f: s * f * (w - a) ** 2 / 2, "energy"),
+    ("force", lambda w, a, s, f: s * f * (a - w), "other sign"),
+    ("force", lambda w, a, s, f: s * (w - a), "multiplies"),
+    ("rest", lambda c, b, s: s * b / (c + s), "turned"),
+    ("rest", lambda c, b, s: b, "does not get there"),
+    ("fisher", lambda g: list(np.mean(np.square(g), axis=0)), "scale"),
+    ("fisher", lambda g: list(np.square(np.mean(g, axis=0)) / np.square(np.mean(g, axis=0)).mean()), "Square first"),
+    ("frontier", lambda points: sorted(frontier(points)), "Sort"),
+    ("frontier", lambda points: [0, 1, 2], "it is beaten"),
+    ("frontier", lambda points: frontier(points) if len(points) > 3 else [0], r"\(1, 7\)"),
+]
