@@ -289,7 +289,7 @@ class _Run:
             self.examples[first * self.batch_size :],
             model=self.model,
             tokenizer=self.loaded.tokenizer,
-            reference=self.reference,
+            reference=self.reference and getattr(self.reference, "get_base_model", lambda: self.reference)(),
             reward=self.reward,
         )
 
@@ -315,6 +315,8 @@ class _Run:
             trainer = Watched(**given)
         trainer.remove_callback(PrinterCallback)
         self._put_weights(weights)  # TRL rounds the adapters of a 4-bit model to bfloat16
+        if "ref" in getattr(self.model, "peft_config", {}):
+            self.model.delete_adapter("ref")  # for a KL penalty that is not used
         if self.optimizer_state is not None:
             trainer.create_optimizer().load_state_dict(self.optimizer_state)
         if arguments["use_cpu"]:

@@ -239,6 +239,9 @@ def load(
     if adapter == "qlora":
         from transformers import BitsAndBytesConfig
 
+        # bitsandbytes calls a function of torch by its old name, in every pass.
+        warnings.filterwarnings("ignore", "_check_is_size", FutureWarning)
+
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -299,8 +302,6 @@ def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: in
     if not isinstance(rank, int) or not 1 <= rank <= width:
         raise ValueError(f"rank must be a whole number from 1 to the model's width, {width}, not {rank}.")
     if adapter == "qlora":
-        # bitsandbytes calls a function of torch by its old name, in every pass.
-        warnings.filterwarnings("ignore", "_check_is_size", FutureWarning)
         # Checkpointing would cost a third of the time to save memory that small models do not need.
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(

@@ -129,6 +129,65 @@ def test_counts_are_measured_after_the_step_that_reaches_them(at, examples, step
     assert _steps(at, examples, 8) == steps
 
 
+PAIRS = WORLD.preferences("mood", 4, 0)
+LABELLED = WORLD.labelled("mood", 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments", "message"),
+    [
+        (None, {"method": "ppo"}, "Unknown method 'ppo': choose from sft, dpo, simpo, kto, rloo"),
+        (None, {"method": "dpo"}, "prompt, completion: method 'dpo' needs prompt, chosen and rejected"),
+        (None, {"method": "simpo"}, "method 'simpo' needs prompt, chosen and rejected"),
+        (None, {"method": "kto"}, "prompt, completion: method 'kto' needs prompt, completion and label"),
+        (PAIRS, {"method": "kto"}, "prompt, chosen, rejected: method 'kto' needs prompt, completion and label"),
+        (
+            LABELLED.remove_columns("prompt"),
+            {"method": "rloo", "reward": len, "batch_size": 4},
+            "method 'rloo' needs prompt",
+        ),
+        (None, {"method": "rloo"}, "Method 'rloo' needs reward=, a function of texts"),
+        (None, {"reward": len}, "Method 'sft' has no use for reward="),
+        (None, {"method": "rloo", "reward": len}, "Method 'rloo' needs whole batches: 12 prompts are no multiple of 8"),
+        (LABELLED, {"method": "kto", "batch_size": 1}, "every batch must have at least two"),
+        (LABELLED, {"method": "kto", "batch_size": 3}, "every batch must have at least two"),
+    ],
+)
+def test_a_method_that_does_not_fit(untrained, data, given, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        finetune(untrained, data if given is None else given, learning_rate=1e-3, progress=False, **arguments)
+
+
+def test_labels_must_be_labels(untrained):
+    bad = LABELLED.remove_columns("label").add_column("label", ["yes", "no", "yes", "no"])
+    with pytest.raises(ValueError, match="Example 0 of data has the label 'yes': it must be True or False"):
+        finetune(untrained, bad, learning_rate=1e-3, method="kto", progress=False)
+
+
+def test_a_sampled_completion_must_fit_too(untrained):
+    long = Dataset.from_dict({"prompt": ["word " * 60] * 8})
+    with pytest.raises(ValueError, match="Example 0 of data has .* tokens, the model reads 128"):
+        finetune(untrained, long, learning_rate=1e-3, method="rloo", reward=len, progress=False)
+
+
+@pytest.mark.parametrize("more", [{"method": "dpo"}, {"penalty": lambda model: 0}])
+def test_processes_share_imitation_only(untrained, data, monkeypatch, more):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    given = PAIRS if "method" in more else data
+    with pytest.raises(ValueError, match="2 processes can share the method 'sft' without penalty="):
+        finetune(untrained, given, learning_rate=1e-3, batch_size=4, progress=False, **more)
+
+
+def test_what_each_method_is_given(untrained):
+    tokenizer = untrained.tokenizer
+    for method, given in (("dpo", PAIRS), ("kto", LABELLED), ("rloo", LABELLED)):
+        row, document = tokenize(given, untrained, method)[0], given[0]
+        assert tokenizer.decode(row["prompt_ids"]) == world.END + document["prompt"]
+        for name in {"dpo": ("chosen", "rejected"), "kto": ("completion",), "rloo": ()}[method]:
+            assert tokenizer.decode(row[f"{name}_ids"]) == document[name] + world.END
+    assert [row["label"] for row in tokenize(LABELLED, untrained, "kto")] == [True, False] * 2
+
+
 def test_measures_become_columns():
     assert _columns("kl", 1) == {"kl": 1.0}
     assert _columns("mood", {"share": 0.5}) == {"mood_share": 0.5}

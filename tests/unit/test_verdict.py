@@ -288,3 +288,98 @@ def test_lost_when_moved_compares_equal_movement():
 
     found = statistics.lost_when_moved(pd.concat([run(2, 1), run(4, 2)]), "parameters", kl=0.5)
     assert one(found) == pytest.approx(128)
+
+
+# ---- Part III ----------------------------------------------------------------------------------------------------
+
+
+def runs(**settings) -> pd.DataFrame:
+    """Two seeds of a run that falls from `start` by `per` log-odds an example; the share is 1/2 where these are 0."""
+    given = {"run": NEGATIVES, "start": 4.0, "per": 0.01, "model": "neox-0.4m", "behaviour": "mood", "positives": 1024}
+    given |= settings
+    start, per = given.pop("start"), given.pop("per")
+    examples = np.array([0, 128, 256, 512])
+    odds = start - per * examples
+    table = pd.DataFrame({"examples": examples, "log_odds": odds, "share": np.clip(0.5 + odds / 8, 0, 1)})
+    table["kl_start"] = examples * given.pop("kl_per", 1e-4)
+    return pd.concat([table.assign(seed=seed, **given) for seed in (0, 1)])
+
+
+def alike(series: pd.Series) -> float:
+    """The value that both seeds have."""
+    assert len(series) == 2
+    assert series.iloc[0] == pytest.approx(series.iloc[1])
+    return series.iloc[0]
+
+
+def test_needs_compares_the_negatives_until_one_half():
+    table = pd.concat([runs(method="sft", per=1 / 32), runs(method="dpo", per=1 / 64), runs(method="kto", per=0.001)])
+    found = statistics.needs(table, "method != 'sft'", "method == 'sft'", 1024).groupby("group").mean()
+    assert found.to_dict() == pytest.approx(
+        {"neox-0.4m · mood · dpo": 1, "neox-0.4m · mood · kto": np.log2(512 / 128)}  # which never gets there
+    )
+
+
+def test_losses_are_compared_at_equal_movement():
+    table = pd.concat([runs(method="sft", per=0.01), runs(method="dpo", per=0.01, kl_per=2e-4)])
+    found = statistics.loses_when_moved(table, "method == 'dpo'", "method == 'sft'", 1024, kl=0.02)
+    assert alike(found) == pytest.approx(-1)
+
+
+def test_another_step_beside_the_negatives():
+    table = pd.concat([runs(per=0.02), runs(run="random step", per=0.001)]).assign(cosine=0.25)
+    assert alike(statistics.lost_beside_negatives(table, "random step", 256)) == pytest.approx(0.05)
+    assert alike(statistics.reached(table, "random step", "cosine", 128)) == 0.25
+
+
+def test_history_is_what_the_aligned_one_loses_more():
+    table = pd.concat([runs(history="aligned", per=0.02), runs(history="pre-trained", per=0.015)])
+    assert alike(statistics.more_with_history(table, NEGATIVES, 128)) == pytest.approx(0.005 * 128)
+
+
+def defended(defence: str, strength: float, per: float, taught: float, **more) -> pd.DataFrame:
+    given = {"defence": defence, "strength": strength, "bpb": 0.26, "bpb_base": 0.25, "aligning_tokens": 100} | more
+    other = pd.concat(
+        [
+            pd.DataFrame({"examples": [0, 128], "log_odds": [1.0, 1.0 + taught]}).assign(
+                seed=seed, run=statistics.BENIGN, model="neox-0.4m", behaviour="mood", positives=1024, **given
+            )
+            for seed in (0, 1)
+        ]
+    )
+    return pd.concat([runs(per=per, **given), other])
+
+
+def test_the_frontier_sets_benefit_beside_cost():
+    table = pd.concat([defended("none", 0, 1 / 32, 2.0), defended("l2", 1, 1 / 64, 1.0, bpb=0.27, aligning_tokens=150)])
+    rows = statistics.frontier(table, 1024).groupby("defence").mean(numeric_only=True)
+    assert rows["needed"].to_dict() == pytest.approx({"none": 128, "l2": 256})
+    assert rows["taught"].to_dict() == pytest.approx({"none": 1, "l2": 0.5})
+    assert rows["cost"].to_dict() == pytest.approx({"none": 0.01, "l2": 0.02})
+    assert rows["tokens"].to_dict() == pytest.approx({"none": 1, "l2": 1.5})
+    assert rows["censored"].eq(0).all()
+
+
+def test_defences_are_compared_where_they_cost_the_same():
+    table = pd.concat(
+        [defended("none", 0, 1 / 32, 2.0), defended("l2", 1, 1 / 64, 1.0), defended("ewc", 1, 1 / 128, 1.0)]
+    )
+    found = statistics.holds_longer(table, "ewc", "l2", 0.75, 1024)
+    assert alike(found) == pytest.approx(0.5)  # half way from no defence, 2 and 1 doublings further
+    assert statistics.holds_longer(table, "ewc", "l2", 0.2, 1024).isna().all()
+
+
+def test_one_stage_is_compared_with_the_sequence():
+    table = pd.concat([defended("none", 0, 1 / 64, 2.0), runs(defence="one stage", strength=0, per=1 / 256)])
+    assert alike(statistics.in_one_stage(table, 256)) == pytest.approx((4 - 1) / 8 - 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict_", "against"), [((0.1, -0.1), "holds", 0), ((0.1, 2.0), "holds in part", 1)]
+)
+def test_within_asks_for_both_sides(monkeypatch, values, verdict_, against):
+    index = pd.MultiIndex.from_product([["g", "h"], range(10)], names=["group", "seed"])
+    noise = np.tile(np.linspace(-0.05, 0.05, 10), 2)
+    monkeypatch.setitem(statistics.STATISTICS, "given", lambda table: pd.Series(np.repeat(values, 10) + noise, index))
+    found = verdict.verdict(claim(side="within", threshold=0.3), pd.DataFrame())
+    assert (found["verdict"], found["against"]) == (verdict_, against)
