@@ -1,11 +1,11 @@
-"""Part II quotes no number that its own compared outputs do not carry; nbval computes those outputs again."""
+"""Parts II and III quote no number that their own compared outputs do not carry; nbval computes those outputs again."""
 
 import re
 
 import build
 import pytest
 
-CHAPTERS = [path for path in build.notebooks() if "experiments" in path.parts]
+CHAPTERS = [path for path in build.notebooks() if {"experiments", "beyond"} & set(path.parts)]
 MEASUREMENT = re.compile(r"[−-]?\d+\.\d+|\d+(?= ?%)|\d+ of \d+")
 
 
