@@ -230,6 +230,7 @@ def load(
     Raises:
         ValueError: an unknown name, revision or adapter, a damaged or missing file, or a rank that does not fit.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
@@ -252,16 +253,53 @@ def load(
     logging.disable_progress_bar()
     try:
         # Only safetensors, and no code from the hub. The micro models are stored in half precision.
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **options)
+        options |= {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+        model = AutoModelForCausalLM.from_pretrained(source, **options)
         tokenizer = _tokenizer(source, options.get("revision", "main"))
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"Model {name!r}, revision {revision!r}, could not be loaded: {reason}") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"Model {name!r}, revision {revision!r}, could not be loaded: {_why(error)}") from error
     finally:
         logging.enable_progress_bar()
     if adapter != "full":
         model = _with_adapters(model, adapter, rank, alpha, seed)
     return Loaded(model.to(device).eval(), tokenizer, name, revision)
+
+
+# Of what the libraries raise, on the way down to the cause: a word of its type or text, and what to do.
+_REASONS = (
+    ("RevisionNotFoundError", "the hub knows no such revision of it; see the list of branches on its page."),
+    ("GatedRepoError", "it is gated: accept its terms on its page, then log in with 'hf auth login'."),
+    ("RepositoryNotFoundError", "the hub knows no model of that name; it is spelt organisation/name."),
+    ("contains custom code", "it needs code of its own, and this book runs none from the hub; choose another model."),
+    (
+        "does not recognize this architecture",
+        "transformers does not know its architecture; install a newer one, or choose another model.",
+    ),
+    (
+        "SafetensorError",
+        "a file of its weights is damaged; delete its folder in the cache (see 'hf cache ls') and try again.",
+    ),
+    ("No space left", "the disk is full; free some space and try again."),
+    ("Too Many Requests", "the hub asks to wait (too many requests); try again in a few minutes."),
+    (
+        "LocalEntryNotFound",
+        "it is not in the cache, and HF_HUB_OFFLINE=1 forbids to fetch it; load it once with a network.",
+    ),
+    ("RemoteProtocolError", "the connection broke off; try again, what is there already is not fetched twice."),
+    ("Connect", "the hub cannot be reached; try again with a network, or choose a micro model."),
+    ("Internal Server Error", "the hub has trouble of its own; try again later."),
+    ("EntryNotFound", "it has no weights in the format safetensors; choose a model or a revision that has."),
+)
+
+
+def _why(error: BaseException) -> str:
+    """What was in the way, and the mend, in one sentence."""
+    causes, cause = [], error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    told = " ".join(f"{type(cause).__name__} {cause}" for cause in causes)
+    return next((reason for word, reason in _REASONS if word in told), str(error).splitlines()[0])
 
 
 def _locate(name: str, revision: str, root: Path | None) -> tuple[str, dict]:
