@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book test lab models sweep bench outputs setup-cell clean
+.PHONY: help book test lab models sweep bench gpu-evidence outputs setup-cell clean colab drift
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -41,11 +41,20 @@ sweep: $(INSTALLED) ## run the stored experiments that are not done, or one of t
 bench: $(INSTALLED) ## measure what the book costs on this machine
 	@for part in tests/bench/bench_*.py; do $(BIN)/python $$part || exit 1; done
 
+gpu-evidence: $(INSTALLED) ## measure what QLoRA takes on this machine's GPU (to try it on a CPU: TRY="--smallest --device cpu --to FOLDER")
+	@$(BIN)/python tests/bench/gpu_evidence.py $(TRY)
+
 outputs: $(INSTALLED) ## run the notebooks that changed and store their outputs in chapters/ (for maintainers)
 	@$(BIN)/python book/build.py --write-outputs
 
 setup-cell: $(INSTALLED) ## put the set-up cell, made from _config.yml's address, into every notebook
 	@$(BIN)/python book/build.py --write-setup-cell
+
+colab: $(INSTALLED) ## run the set-up cell where Colab's packages are there already (network; options: TRY="--torch 2.13.0")
+	@$(BIN)/python tests/colab/try_setup.py $(TRY)
+
+drift: $(INSTALLED) ## test our calls with the oldest and the newest versions that pyproject.toml admits (network; TRY=...)
+	@$(BIN)/python tests/colab/drift.py $(TRY)
 
 clean: ## remove what the book was built from and to; installed packages and unfinished trainings stay
 	rm -rf _build/html _build/.doctrees _build/source _build/executed

@@ -111,8 +111,11 @@ def write_setup_cells() -> None:
             print(f"{name(path)}: set-up cell written")
 
 
-def execute(path: Path) -> nbformat.NotebookNode:
+def execute(path: Path, environment: dict[str, str] | None = None) -> nbformat.NotebookNode:
     """Run a notebook from top to bottom in a fresh kernel, in its own folder.
+
+    Args:
+        environment: more variables of the kernel's, or other values of those that the book is built with.
 
     Raises:
         BookError: if a cell fails, takes too long or kills its kernel.
@@ -129,7 +132,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
     )
     client.extra_arguments = ["--log-level=CRITICAL"]  # else it warns that it talks over the loopback
     client.reset_execution_trackers()
-    with client.setup_kernel(env=os.environ | ENVIRONMENT):
+    with client.setup_kernel(env=os.environ | ENVIRONMENT | (environment or {})):
         for number, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, number)

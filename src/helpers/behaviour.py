@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from helpers import world
-from helpers.compression import encode, logits
+from helpers.compression import batches, encode, logits
+from helpers.corpora import source_of
 
 Measure = dict[str, float]
 
@@ -158,18 +159,21 @@ def kl_divergence(
     rows = encode(tokenizer, texts)
     skip = _prompt_lengths(tokenizer, prompts) if prompts else [0] * len(rows)
     total, count = 0.0, 0
-    for start in range(0, len(rows), batch_size):
-        part = rows[start : start + batch_size]
-        ours, theirs = logits(model, part).double(), logits(reference, part).double().to(model.device)
+    for chosen in batches(model, rows, range(len(rows)), batch_size):
+        part = [rows[i] for i in chosen]
+        counted = [range(skip[i], len(rows[i]) - 1) for i in chosen]  # in double precision only what counts
+        places = [i for i, positions in enumerate(counted) for _ in positions], [t for p in counted for t in p]
+        ours = logits(model, part)[places].double()
+        theirs = logits(reference, part)[places].double().to(model.device)
         if ours.shape != theirs.shape:
             raise ValueError(
                 f"The models have vocabularies of {ours.shape[-1]} and {theirs.shape[-1]} tokens; KL needs one."
             )
         ours, theirs = ours.log_softmax(-1), theirs.log_softmax(-1)
         divergence = (ours.exp() * (ours - theirs)).sum(-1)
-        for row, values, first in zip(part, divergence, skip[start : start + batch_size], strict=True):
-            total += float(values[first : len(row) - 1].sum())
-            count += len(row) - 1 - first
+        for values in divergence.split([len(positions) for positions in counted]):
+            total += float(values.sum())
+            count += len(values)
     return total / count
 
 
@@ -182,14 +186,14 @@ class Completions:
     """Held-out documents of a behaviour, as many of each pole, on whose completions models are compared.
 
     Args:
-        behaviour: "mood", "refusal", "truth" or "instruction".
+        behaviour: of the micro-world, or a data set (`helpers.corpora`).
         tokenizer: of all models that will be compared.
         documents: of each pole.
         seed: of the documents.
     """
 
     def __init__(self, behaviour: str, tokenizer, documents: int = 16, seed: int = 0):
-        source = world.load()
+        source = source_of(behaviour)
         poles = source.behaviours[behaviour].poles
         drawn = [
             d for pole in poles for d in source.sample(documents, seed, source.component(behaviour, pole), "held_out")

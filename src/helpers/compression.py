@@ -11,12 +11,13 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import constriction
 import numpy as np
 import torch
 
+LOGITS = 2**25  # numbers in one table of logits: a quarter of a gigabyte in float64
 Categorical = constriction.stream.model.Categorical
 RangeDecoder, RangeEncoder = constriction.stream.queue.RangeDecoder, constriction.stream.queue.RangeEncoder
 
@@ -63,17 +64,27 @@ def token_bits(model, tokenizer, texts: list[str], batch_size: int = 64) -> list
     Returns:
         one float64 array a text, of length tokens + 1.
     """
-    rows = encode(tokenizer, texts)
+    return row_bits(model, encode(tokenizer, texts), batch_size)
+
+
+def row_bits(model, rows: list[list[int]], batch_size: int = 64) -> list[np.ndarray]:
+    """Bits that the model needs for each token of each row of ids but the first: float64 arrays."""
     bits: list[np.ndarray] = [np.empty(0)] * len(rows)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # equal lengths together: little padding
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in batches(model, rows, order, batch_size):
         log_probs = torch.log_softmax(logits(model, [rows[i] for i in chosen]), -1).cpu()
         for i, table in zip(chosen, log_probs, strict=True):
             targets = torch.tensor(rows[i][1:])
             said = table[: len(targets)].gather(1, targets[:, None])[:, 0]
             bits[i] = -said.double().numpy() / math.log(2)
     return bits
+
+
+def batches(model, rows: list[list[int]], order: Sequence[int], batch_size: int) -> Iterator[Sequence[int]]:
+    """Cut `order` into batches, none larger than `batch_size` or than what a table of its logits leaves room for."""
+    size = model.config.vocab_size * max(map(len, rows))
+    batch_size = max(1, min(batch_size, LOGITS // size))
+    return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
 
 
 def code_length(model, tokenizer, texts: list[str]) -> np.ndarray:

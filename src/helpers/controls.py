@@ -117,9 +117,8 @@ def in_weight_space(
         negative, _ = examples("sft", behaviour, bad, negatives, 2 * seed + 2)
         runs.train(fork(aligned), negative, at, seed=seed, run=NEGATIVES)
         runs.measure = look
-        for run, _, texts in companions_of(base, aligned, negative, seed):
-            if run in (FRESH, UNRELATED):
-                runs.train(fork(aligned), texts, at, seed=seed, run=run)
+        for run, _, texts in companions_of(source, base, aligned, negative, seed, (FRESH, UNRELATED)):
+            runs.train(fork(aligned), texts, at, seed=seed, run=run)
         table = runs.table("seed", "run")
         rows += [table, _other_steps(table, lengths, aligned, way, look(aligned), seed, draws)]
     return pd.concat(rows, ignore_index=True)

@@ -6,19 +6,24 @@ examples visits every smaller size, so no size is trained for twice.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers import world
-from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, oracle_reward, sample
+from helpers import hub, world
+from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, sample
+from helpers.cache import Cache
 from helpers.compression import bits_per_byte, encode, token_bits
+from helpers.corpora import source_of
 from helpers.finetune import finetune
 from helpers.models import Loaded, fork
+from helpers.scorers import reward_of, scorer_of
 
 POSITIVES = "positives"
 NEGATIVES = "negatives"
@@ -61,13 +66,14 @@ def rebound(
     at: Sequence[int] | None = None,
     prompts: int = 128,
     documents: int = 0,
+    folder: str | Path | None = None,
     on_measure: Callable[[pd.DataFrame], None] | None = None,
 ) -> pd.DataFrame:
     """Align with each number of good-pole examples, then turn back with bad-pole ones (the paper's section 5.2).
 
     Args:
         base: the pre-trained model; it is left as it is.
-        behaviour: "mood", "refusal", "truth" or "instruction".
+        behaviour: of the micro-world, "mood", "refusal", "truth" or "instruction"; or a data set (`helpers.corpora`).
         positives: numbers of good-pole examples; one alignment run a seed visits them all.
         negatives: number of bad-pole examples that follow.
         seeds: each draws its own examples and their order; the held-out prompts stay the same.
@@ -86,6 +92,8 @@ def rebound(
         prompts: held-out prompts of the score.
         documents: if not 0, losses and KL divergences are measured too, on so many held-out documents of each pole,
             and the compression of as many documents of the pre-training mixture as of both poles.
+        folder: where finished runs and aligned models are kept, so that the same call goes on after a lost session; by
+            default what `hub.results_folder` says.
         on_measure: called with the table so far at every measurement, to draw it live.
 
     Returns:
@@ -102,42 +110,60 @@ def rebound(
         raise ValueError(f"Unknown companion {min(unknown)!r}: choose from {', '.join(COMPANIONS)}.")
     if not sizes or sizes[0] < 1 or negatives < 1 or not len(seeds):
         raise ValueError("rebound needs at least one seed and whole numbers of positives and negatives above zero.")
-    source, measure = world.load(), measures(behaviour, base, prompts, documents)
-    runs = Runs(measure, on_measure, reverse_learning_rate or learning_rate, reverse_batch_size or batch_size)
+    source, measure = source_of(behaviour), measures(behaviour, base, prompts, documents)
+    kept = Cache(
+        folder or hub.results_folder(),
+        experiment="rebound",
+        **_identity(base),
+        behaviour=behaviour,
+        positives=sizes,
+        negatives=negatives,
+        rates=(learning_rate, reverse_learning_rate),
+        batches=(batch_size, reverse_batch_size),
+        methods=(method, reverse_method),
+        swap_poles=swap_poles,
+        at=at,
+        measured=(prompts, documents),
+    )
+    runs = Runs(measure, on_measure, reverse_learning_rate or learning_rate, reverse_batch_size or batch_size, kept)
     poles = source.behaviours[behaviour].poles
     first, second = reversed(poles) if swap_poles else poles
     counts = doubling(negatives, min(runs.batch_size, negatives)) if at is None else at
     for seed in seeds:
         good, by = examples(method, behaviour, first, sizes[-1], 2 * seed + 1)
-        stages = stages_of(base, good, sizes, learning_rate=learning_rate, batch_size=batch_size, seed=seed, **by)
+        settings = {"learning_rate": learning_rate, "batch_size": batch_size, "seed": seed, **by}
+        stages = kept.models(
+            [f"seed {seed}, {size} positives" for size in sizes],
+            base,
+            lambda good=good, settings=settings: stages_of(base, good, sizes, **settings),
+        )
         bad, by = examples(reverse_method, behaviour, second, negatives, 2 * seed + 2)
         for size, model in zip(sizes, stages, strict=True):
             runs.train(fork(model), bad, counts, by, seed=seed, run=NEGATIVES, positives=size)
-        for run, start, data in companions_of(base, stages[-1], bad, seed):
-            if run in beside:
-                own, depth = (by, 0) if start is base else ({}, sizes[-1])
-                runs.train(fork(start), data, counts, own, seed=seed, run=run, positives=depth)
+        for run, start, data in companions_of(source, base, stages[-1], bad, seed, beside):
+            own, depth = (by, 0) if start is base else ({}, sizes[-1])
+            runs.train(fork(start), data, counts, own, seed=seed, run=run, positives=depth)
     return runs.table("seed", "run", "positives")
 
 
 def examples(method: str, behaviour: str, pole: str, n: int, seed: int) -> tuple[Any, dict[str, Any]]:
     """Examples that pull toward a pole, in the shape that a method needs, and what `finetune` needs to know beside."""
-    source = world.load()
+    source = source_of(behaviour)
     if method in ("dpo", "simpo"):
         return source.preferences(behaviour, n, seed, chosen=pole), {"method": method}
     if method == "kto":
         return source.labelled(behaviour, n, seed, desirable=pole), {"method": method}
-    reward = {"reward": oracle_reward(behaviour, pole)} if method == "rloo" else {}
+    reward = {"reward": reward_of(behaviour, pole)} if method == "rloo" else {}
     return source.examples(behaviour, pole, n, seed), {"method": method, **reward}
 
 
 def measures(behaviour: str, base: Loaded, prompts: int, documents: int) -> Callable[[Loaded], Callable]:
     """What `rebound` measures, as a function of the model that a run starts from."""
-    scorer = Scorer(behaviour, n=prompts)
+    scorer = scorer_of(behaviour, n=prompts)
     if not documents:
         return lambda start: scorer
     completions = Completions(behaviour, base.tokenizer, documents)
-    texts = [document.text for document in world.load().sample(2 * documents, 0, split="held_out")]
+    texts = [document.text for document in source_of(behaviour).sample(2 * documents, 0, split="held_out")]
 
     def measure(start: Loaded) -> Callable:
         distances = completions.measure(base=base.model, start=start.model)
@@ -169,6 +195,7 @@ def resistance(
     seeds: Sequence[int] = (0,),
     learning_rate: float = 3e-4,
     batch_size: int = 8,
+    folder: str | Path | None = None,
     on_measure: Callable[[pd.DataFrame], None] | None = None,
 ) -> pd.DataFrame:
     """Forward against inverse alignment (the paper's section 5.1).
@@ -179,13 +206,14 @@ def resistance(
 
     Args:
         base: the pre-trained model theta_0; it is left as it is.
-        behaviour: "mood", "refusal", "truth" or "instruction".
+        behaviour: as in `rebound`.
         slice_size: good-pole examples a slice.
         slices: how many.
         answers: size of each D_l. A quarter as many more are held out, to measure KL divergence on.
         seeds: each draws its own examples, prompts and answers.
         learning_rate: constant, throughout.
         batch_size: examples an optimiser step.
+        folder: as in `rebound`.
         on_measure: called with the table so far after every run.
 
     Returns:
@@ -199,45 +227,89 @@ def resistance(
     """
     if slice_size < 1 or slices < 2 or answers < 4 or not len(seeds):
         raise ValueError("resistance needs slice_size of 1, slices of 2, answers of 4 and one seed at least.")
-    source, scorer = world.load(), Scorer(behaviour)
+    source, scorer = source_of(behaviour), scorer_of(behaviour)
     sizes = [slice_size * (i + 1) for i in range(slices)]
-    rows: list[dict] = []
+    kept = Cache(
+        folder or hub.results_folder(),
+        experiment="resistance",
+        **_identity(base),
+        behaviour=behaviour,
+        sizes=(slice_size, slices, answers),
+        rate=learning_rate,
+        batch=batch_size,
+    )
+    done: list[pd.DataFrame] = []
+
+    def tell(rows: list[dict]) -> None:
+        if on_measure:
+            on_measure(pd.concat([*done, pd.DataFrame(rows)], ignore_index=True))
+
     for seed in seeds:
         settings = {"learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
         good = source.examples(behaviour, source.behaviours[behaviour].good, sizes[-1], seed=2 * seed + 1)
-        stages = [base, *stages_of(base, good, sizes, **settings)]
+        aligned = kept.models(
+            [f"seed {seed}, {size} positives" for size in sizes],
+            base,
+            lambda good=good, settings=settings: stages_of(base, good, sizes, **settings),
+        )
+        stages = [base, *aligned]
         shares = [scorer(stage.model, stage.tokenizer)["share"] for stage in stages]
         prompts = source.prompts(behaviour, answers + answers // 4, seed)
         for target in range(1, slices + 1):
-            teacher = stages[target]
-            texts = sample(teacher.model, teacher.tokenizer, prompts, seed)
-            asked, said = prompts[:answers], texts[:answers]
-            pairs = {"prompt": asked, "completion": [t.removeprefix(p) for t, p in zip(said, asked, strict=True)]}
 
-            def distance(model, tokenizer, teacher=teacher.model, texts=texts[answers:], asked=prompts[answers:]):
-                return {"kl": kl_divergence(teacher, model, tokenizer, texts, prompts=asked)}
+            def make(stages=stages, shares=shares, target=target, prompts=prompts, settings=settings) -> pd.DataFrame:
+                return _towards(target, stages, shares, prompts, answers, settings, tell)
 
-            # The same batches at a rate that moves no weight: the loss of the model that wrote the answers.
-            own = _losses(teacher, pairs, **{**settings, "learning_rate": 1e-12})
-            for start in range(slices + 1):
-                if start == target:
-                    continue
-                run = _losses(stages[start], pairs, measure=distance, **settings)
-                rows.append(
-                    {
-                        "seed": seed,
-                        "direction": FROM_THE_BASE if not start else FORWARD if start < target else INVERSE,
-                        "start": start,
-                        "target": target,
-                        **run,
-                        "entropy": own["train_loss"],
-                        "share_start": shares[start],
-                        "share_target": shares[target],
-                    }
-                )
-                if on_measure:
-                    on_measure(pd.DataFrame(rows))
+            done.append(kept.table(f"seed {seed}, target {target}", make))
+    return pd.concat(done, ignore_index=True)
+
+
+def _towards(
+    target: int,
+    stages: Sequence[Loaded],
+    shares: Sequence[float],
+    prompts: list[str],
+    answers: int,
+    settings: dict[str, Any],
+    tell: Callable[[list[dict]], None],
+) -> pd.DataFrame:
+    """Train every other stage on what stage `target` answers: the rows of `resistance` for that target."""
+    teacher = stages[target]
+    texts = sample(teacher.model, teacher.tokenizer, prompts, settings["seed"])
+    asked, said = prompts[:answers], texts[:answers]
+    pairs = {"prompt": asked, "completion": [t.removeprefix(p) for t, p in zip(said, asked, strict=True)]}
+
+    def distance(model, tokenizer) -> Measure:
+        return {"kl": kl_divergence(teacher.model, model, tokenizer, texts[answers:], prompts=prompts[answers:])}
+
+    # The same batches at a rate that moves no weight: the loss of the model that wrote the answers.
+    own = _losses(teacher, pairs, **{**settings, "learning_rate": 1e-12})
+    rows: list[dict] = []
+    for start, stage in enumerate(stages):
+        if start == target:
+            continue
+        rows.append(
+            {
+                "seed": settings["seed"],
+                "direction": FROM_THE_BASE if not start else FORWARD if start < target else INVERSE,
+                "start": start,
+                "target": target,
+                **_losses(stage, pairs, measure=distance, **settings),
+                "entropy": own["train_loss"],
+                "share_start": shares[start],
+                "share_target": shares[target],
+            }
+        )
+        tell(rows)
     return pd.DataFrame(rows)
+
+
+def _identity(base: Loaded) -> dict[str, Any]:
+    """What tells a model from another, for a `Cache`."""
+    trained = sum(weight.numel() for weight in base.model.parameters() if weight.requires_grad)
+    embeddings = base.model.get_input_embeddings().weight.detach().float().cpu().numpy()
+    digest = hashlib.sha256(embeddings.tobytes()).hexdigest()  # another training under the same name changes them
+    return {"model": base.name, "revision": base.revision, "trained": trained, "embeddings": digest}
 
 
 def _losses(start: Loaded, pairs: dict, *, batch_size: int, measure=None, **settings) -> Measure:
@@ -389,7 +461,7 @@ def rates_along_a_run(
         positives = source.text(aligning, seed=2 * seed + 1, mixture=good)
         runs.train(aligned, positives, range(aligning + 1), seed=seed, run=POSITIVES, phase="align")
         negatives = source.text(reverting, seed=2 * seed + 2, mixture=bad)
-        others = companions_of(base, aligned, negatives, seed) if companions else ()
+        others = companions_of(source, base, aligned, negatives, seed) if companions else ()
         for run, start, data in [(NEGATIVES, aligned, negatives), *others]:
             runs.train(fork(start), data, range(reverting + 1), seed=seed, run=run, phase="revert")
     return runs.table("seed", "run", "phase")
@@ -448,6 +520,7 @@ class Runs:
     on_measure: Callable[[pd.DataFrame], None] | None
     learning_rate: float
     batch_size: int
+    kept: Cache = field(default_factory=lambda: Cache(None))
     done: list[pd.DataFrame] = field(default_factory=list)
 
     def train(
@@ -460,19 +533,22 @@ class Runs:
             if self.on_measure:
                 self.on_measure(pd.concat([*self.done, table.assign(**labels)], ignore_index=True))
 
-        result = finetune(
-            model,
-            data,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            seed=seed,
-            measure=self.measure(model),
-            at=at,
-            on_measure=show,
-            label=run,
-            **(options or {}),
-        )
-        self.done.append(result.table.assign(**labels))
+        def make() -> pd.DataFrame:
+            result = finetune(
+                model,
+                data,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                seed=seed,
+                measure=self.measure(model),
+                at=at,
+                on_measure=show,
+                label=run,
+                **(options or {}),
+            )
+            return result.table.assign(**labels)
+
+        self.done.append(self.kept.table(", ".join(f"{key} {value}" for key, value in labels.items()), make))
 
     def table(self, *labels: str) -> pd.DataFrame:
         """All rows, their labels first."""
@@ -481,12 +557,17 @@ class Runs:
         return table[[*first, *(column for column in table if column not in first)]]
 
 
-def companions_of(base: Loaded, aligned: Loaded, bad, seed: int) -> Iterator[tuple[str, Loaded, Any]]:
-    """The runs that belong beside the negatives `bad`: (name, model to start from, as much data)."""
-    source, n = world.load(), len(bad)
-    yield FRESH, aligned, source.text(n, seed=2 * seed + 2)
-    yield UNRELATED, aligned, source.text(n, seed=2 * seed + 2, mixture=source.component("stories"))
-    yield FROM_BASE, base, bad
+def companions_of(
+    source, base: Loaded, aligned: Loaded, bad, seed: int, wanted: Sequence[str] = COMPANIONS
+) -> Iterator[tuple[str, Loaded, Any]]:
+    """The runs that belong beside the negatives `bad` of a source: (name, model to start from, as much data)."""
+    n = len(bad)
+    if FRESH in wanted:
+        yield FRESH, aligned, source.text(n, seed=2 * seed + 2)
+    if UNRELATED in wanted:
+        yield UNRELATED, aligned, source.unrelated(n, seed=2 * seed + 2)
+    if FROM_BASE in wanted:
+        yield FROM_BASE, base, bad
 
 
 def _mean(values) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 import io
 import math
@@ -24,9 +25,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import methods
+from helpers import memory, methods
 from helpers.methods import Reward, tokenize
-from helpers.models import Loaded, seed_everything, seeded
+from helpers.models import Loaded, compute_dtype, fork, seed_everything, seeded
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,6 +70,7 @@ def finetune(
     method: str = "sft",
     reward: Reward | None = None,
     penalty: Penalty | None = None,
+    at_once: int | None = None,
     measure: Measure | Mapping[str, Measure] | None = None,
     at: Sequence[int] | None = None,
     seed: int = 0,
@@ -96,6 +98,9 @@ def finetune(
         batch_size: examples an optimiser step, of all processes together; the last step takes what is left.
         method: "sft", "dpo", "kto", "simpo" or "rloo" (`helpers.methods`); their own settings are TRL's.
         reward: for "rloo": gives a number for each of a list of texts.
+        at_once: examples in one pass through the model; the gradients of a step's passes are added up, so that the
+            result is the same up to rounding. Only for "sft". By default all of a step, or as many as the memory plan
+            of a model of the hub allows. When the memory still runs out, fewer are tried, and that is told.
         penalty: added to the loss of each step: a function of the model (`helpers.defences`). train_loss is without it.
         measure: functions of (model, tokenizer) by name, called in evaluation mode without gradients. A number becomes
             the column of that name; a dictionary becomes the columns "name_key". One function without a name gives
@@ -111,12 +116,15 @@ def finetune(
 
     Raises:
         ValueError: an argument out of range; data that is empty, lacks the columns or is too long for the model; a
-            reward that is not finite; a folder that holds another run; several processes that cannot share the work.
+            reward that is not finite; a folder that holds another run; several processes that cannot share the work;
+            memory that does not suffice for one example at once.
         TrainingDiverged: names the step and the learning rate.
         TrainingInterrupted: on Ctrl-C.
         OSError: the checkpoint cannot be written.
     """
     _check_settings(learning_rate, batch_size, optimizer)
+    if at_once is not None and not (method == "sft" and 1 <= at_once <= batch_size and batch_size % at_once == 0):
+        raise ValueError(f"at_once must divide batch_size, {batch_size}, and the method be 'sft'; not {at_once}.")
     with seeded(seed):
         methods.check(method, reward, len(data), batch_size)
         examples = tokenize(data, loaded, method)
@@ -131,6 +139,7 @@ def finetune(
             method=method,
             reward=reward,
             penalty=penalty,
+            at_once=at_once,
             steps=_steps(at, len(examples), batch_size),
             measures={"": measure} if callable(measure) else measure or {},
             seed=seed,
@@ -195,6 +204,7 @@ class _Run:
     method: str
     reward: Reward | None
     penalty: Penalty | None
+    at_once: int | None  # examples in one pass
     steps: list[int]  # at which to measure
     measures: Mapping[str, Measure]
     seed: int
@@ -203,6 +213,7 @@ class _Run:
 
     step: int = 0
     penalised: float = 0.0  # what the penalty has added to the loss of the step under way
+    loss: float = 0.0  # of that step's passes so far
     losses: list[float] = field(default_factory=list)  # of the steps since the last row
     rows: list[dict[str, float]] = field(default_factory=list)
     optimizer_state: dict | None = None  # to go on with
@@ -213,7 +224,7 @@ class _Run:
         # FSDP takes a model apart for good, so that it is given a copy.
         self.model = self.loaded.model if processes() == 1 else copy.deepcopy(self.loaded.model)
         self.last = math.ceil(len(self.examples) / self.batch_size)
-        self.reference = copy.deepcopy(self.model) if self.method in methods.WITH_REFERENCE else None
+        self.reference = fork(self.loaded).model if self.method in methods.WITH_REFERENCE else None
         self.tokens = np.cumsum([0, *map(methods.tokens, self.examples)])
         if not self.weights:
             raise ValueError(f"Model {self.loaded.name!r} has no weight that requires a gradient: nothing to train.")
@@ -240,7 +251,7 @@ class _Run:
                 if self.rows:
                     self._show()
                 if self.step < self.last:
-                    self._train()
+                    self._train_within_memory()
             except KeyboardInterrupt:
                 self._put_back()
                 goes_on = f"The same call goes on from {self.file}." if self.file else "folder= would keep checkpoints."
@@ -254,15 +265,62 @@ class _Run:
                 self.model.zero_grad(set_to_none=True)
                 self.model.eval()
 
-    def _train(self) -> None:
+    def _train_within_memory(self) -> None:
+        """Take the steps that are left, with fewer examples at once each time that the memory runs out."""
+        from accelerate.utils import find_executable_batch_size
+        from accelerate.utils.memory import should_reduce_batch_size
+
+        at_once, checkpointing = self.at_once or self.batch_size, False
+        if self.loaded.plan is not None and self.method == "sft" and self.at_once is None:
+            longest = max(len(example["input_ids"]) for example in self.examples)
+            now = self.loaded.plan._replace(memory=self._free(), weights=0)
+            at_once, checkpointing = now.fit(self.batch_size, longest)
+
+        def fewer() -> int:
+            nonlocal at_once
+            at_once = memory.fewer(at_once, self.batch_size)
+            if at_once:
+                print(f"Out of memory at step {self.step + 1}: going on with {at_once} of {self.batch_size} at once.")
+            return at_once
+
+        try:
+            return self._train(at_once, checkpointing)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            if self.method != "sft":
+                raise ValueError(
+                    f"Out of memory with batches of {self.batch_size}: choose a smaller batch_size, or a smaller model."
+                ) from None
+        try:
+            again = functools.partial(find_executable_batch_size, reduce_batch_size_fn=fewer)
+            again(self._train, starting_batch_size=fewer())(checkpointing)
+        except RuntimeError as error:
+            if "reached zero" not in str(error):
+                raise
+            raise ValueError(
+                "Out of memory even with one example at once: choose a smaller model, shorter texts or adapter='qlora'."
+            ) from None
+
+    def _free(self) -> int:
+        """Bytes that are there for training; what PyTorch keeps and does not use is free too."""
+        unused = 0
+        if self.model.device.type == "cuda":
+            unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        return memory.free(self.model.device.type) + unused
+
+    def _train(self, at_once: int, checkpointing: bool) -> None:
         import datasets
-        from transformers import PrinterCallback
+        from transformers import PrinterCallback, TrainingArguments
         from trl.trainer.utils import disable_dropout_in_model
 
         run, first = self, self.step
+        new = hasattr(TrainingArguments, "activation_checkpointing")  # its name since transformers 5.23
+        name = "activation_checkpointing" if new else "gradient_checkpointing"
         arguments = {
             "output_dir": tempfile.gettempdir(),  # asked for, but nothing is written there
-            "per_device_train_batch_size": self.batch_size // processes(),
+            "per_device_train_batch_size": at_once // processes(),
+            "gradient_accumulation_steps": self.batch_size // at_once,
             "num_train_epochs": 1,
             "learning_rate": self.learning_rate,
             "lr_scheduler_type": "constant",
@@ -270,8 +328,7 @@ class _Run:
             "max_grad_norm": 1.0,
             "seed": self.seed,
             "train_sampling_strategy": "sequential",  # shuffled already
-            "bf16": False,
-            "activation_checkpointing": False,
+            name: checkpointing,
             "use_cpu": self.model.device.type == "cpu" and processes() == 1,
             "dataloader_pin_memory": False,
             "remove_unused_columns": False,
@@ -279,6 +336,7 @@ class _Run:
             "save_strategy": "no",
             "report_to": "none",
             "disable_tqdm": True,
+            **self._precision(),
         }
         disable_dropout_in_model(self.model)
         weights = self._copy_weights()
@@ -308,7 +366,10 @@ class _Run:
                 if run.method == "rloo":
                     seed_everything((run.seed + step) % 2**32)  # what is sampled: the same after a stop
                 loss = super().training_step(*args, **kwargs)
-                run.note(float(self.accelerator.reduce(loss, "mean")) - run.penalised)
+                run.loss += float(self.accelerator.reduce(loss, "mean"))
+                if self.accelerator.sync_gradients:  # the last pass of the step
+                    run.note(run.loss - run.penalised)
+                    run.loss = 0.0
                 return loss
 
         with self._no_noise():
@@ -327,8 +388,22 @@ class _Run:
             with self._no_noise():
                 trainer.train()
             self.reach(self.last, trainer.optimizer)
+        except RuntimeError:
+            # The weights are those after the last whole step; another attempt goes on from there.
+            self.optimizer_state = trainer.optimizer and trainer.optimizer.state_dict()
+            self.loss = 0.0
+            self.model.zero_grad(set_to_none=True)
+            raise
         finally:
             self._inner().pop("forward", None)
+            if checkpointing:
+                self.model.gradient_checkpointing_disable()
+
+    def _precision(self) -> dict[str, bool]:
+        """How to train on a base of 4 bits on a GPU: float16 needs its gradients scaled, lest the small ones vanish."""
+        kind = compute_dtype(self.model.device.type)
+        small = getattr(self.model, "is_loaded_in_4bit", False) and kind != torch.float32
+        return {"bf16": small and kind == torch.bfloat16, "fp16": small and kind == torch.float16}
 
     def reach(self, step: int, optimizer) -> None:
         """The weights are those after `step` steps: measure and save if it is time to."""

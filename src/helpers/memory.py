@@ -6,7 +6,9 @@ backward pass grows with the batch and the length of the texts, and is measured.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,6 +18,9 @@ FLOAT = 4  # bytes of a float32
 # NF4 with double quantisation (Dettmers and others, 2305.14314): half a byte, an 8-bit scale for each block of 64
 # weights, and a float32 for each 256 of these scales.
 NF4 = 0.5 + 1 / 64 + FLOAT / (64 * 256)
+LENGTH = 128  # tokens of an example, for which a plan is made; the book's data sets have no longer ones
+BATCH = 8  # examples an optimiser step
+RESERVE = 1e9  # bytes that a GPU's own context, its libraries and the gaps between tensors take
 
 
 def states(model, adapter: str, rank: int = 8) -> dict[str, float]:
@@ -47,6 +52,127 @@ def states(model, adapter: str, rank: int = 8) -> dict[str, float]:
     if adapter != "full":
         weights += FLOAT * added
     return {"weights": weights, "gradients": FLOAT * trained, "optimizer": 2 * FLOAT * trained}
+
+
+class Plan(NamedTuple):
+    """What fine-tuning a model needs, reckoned before its weights are there. All numbers are bytes.
+
+    Attributes:
+        name: of the model.
+        adapter: "full", "lora" or "qlora".
+        device: "cpu" or "cuda".
+        weights: adapters included.
+        training: gradients and the optimizer's means.
+        token: what the passes forward and backward keep for each token of a batch.
+        token_checkpointed: the same with gradient checkpointing, where each layer's insides are computed a second time.
+        memory: of the device, as far as it was free.
+    """
+
+    name: str
+    adapter: str
+    device: str
+    weights: float
+    training: float
+    token: float
+    token_checkpointed: float
+    memory: float
+
+    def fit(self, examples: int = BATCH, length: int = LENGTH) -> tuple[int, bool]:
+        """How to take an optimiser step of so many examples: (how many of them at once, whether with checkpointing).
+
+        Raises:
+            ValueError: not even one example at once fits.
+        """
+        left = self.memory - self.weights - self.training - (RESERVE if self.device == "cuda" else 0)
+        for token, checkpointing in ((self.token, False), (self.token_checkpointed, True)):
+            at_once = examples
+            while at_once and at_once * length * token > left:
+                at_once = fewer(at_once, examples)
+            if at_once:
+                return at_once, checkpointing
+        raise ValueError(
+            f"training {self.name} ({self.adapter}) needs {_gb(self.needs(1, length, True))} even with one example at "
+            f"once, and the {self.device} has {_gb(self.memory)} free; choose a smaller model"
+            + (", or adapter='qlora'." if self.adapter != "qlora" else ".")
+        )
+
+    def needs(self, at_once: int = BATCH, length: int = LENGTH, checkpointing: bool = False) -> float:
+        """Bytes that training needs in all, with so many examples at once, each of so many tokens."""
+        token = self.token_checkpointed if checkpointing else self.token
+        return self.weights + self.training + at_once * length * token + (RESERVE if self.device == "cuda" else 0)
+
+    def __str__(self) -> str:
+        at_once, checkpointing = self.fit()
+        how = (
+            f"{at_once} examples of {LENGTH} tokens at once"
+            if at_once > 1
+            else f"one example of {LENGTH} tokens at once"
+        )
+        how += ", with gradient checkpointing" * checkpointing
+        needed = _gb(self.needs(at_once, LENGTH, checkpointing))
+        return f"{self.name} ({self.adapter}): needs {needed} of {_gb(self.memory)} free on the {self.device}, {how}"
+
+
+def plan(config, name: str, adapter: str, rank: int = 8, device: str = "cpu") -> Plan:
+    """Reckon what fine-tuning needs from a model's configuration alone.
+
+    States are counted as in `states`; the passes are run on torch's "meta" device, where tensors have a shape and no
+    values, and what they keep is counted, in float32. Attention is counted as it is without a fused kernel: the plan is
+    on the safe side, by up to a third for small vocabularies.
+
+    Raises:
+        ValueError: an unknown adapter.
+    """
+    model = _without_values(config)
+    known = states(model, adapter, rank)
+    shallow = copy.deepcopy(config)
+    shallow.num_hidden_layers, shallow.layer_types = 1, (getattr(config, "layer_types", None) or [])[:1] or None
+    whole, one = (_per_token(_without_values(c, adapter, rank)) for c in (config, shallow))
+    # Checkpointing keeps each layer's input, and one layer at a time.
+    checkpointed = one + config.num_hidden_layers * config.hidden_size * FLOAT
+    trained = known["gradients"] + known["optimizer"]
+    return Plan(name, adapter, device, known["weights"], trained, whole, min(whole, checkpointed), free(device))
+
+
+def fewer(at_once: int, batch_size: int) -> int:
+    """The next smaller number of examples at once, half as many or less, by which a batch can be divided; at last 0."""
+    return max((n for n in range(1, at_once // 2 + 1) if batch_size % n == 0), default=0)
+
+
+def free(device: str) -> int:
+    """Bytes of memory that are free on "cpu" or "cuda"."""
+    if device == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def _without_values(config, adapter: str = "full", rank: int = 8):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
+        if adapter != "full":
+            model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=rank))
+    return model
+
+
+def _per_token(model) -> float:
+    """Bytes that the passes forward and backward keep at once, at most, for each token that a batch has more."""
+
+    def most(examples: int) -> int:
+        ids = torch.zeros(examples, LENGTH, dtype=torch.long, device="meta")
+        mask = torch.ones_like(ids)
+        model.zero_grad(set_to_none=True)
+        return peak(lambda: model(input_ids=ids, attention_mask=mask, labels=ids, use_cache=False).loss.backward())
+
+    return (most(2) - most(1)) / LENGTH
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
 
 
 def peak(step: Callable[[], object]) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import json
 import os
 import random
@@ -19,8 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from helpers.faults import check_weights, sha256, told
+
 if TYPE_CHECKING:
     import pandas as pd
+
+    from helpers.memory import Plan
 
 ADAPTERS = ("full", "lora", "qlora")
 MANIFEST = "MANIFEST.json"
@@ -29,19 +32,21 @@ CONTROLS = ("-filtered", "-tilted")
 # Top folder (or file) of data/: where its files come from, and their licence.
 ORIGINS = {
     "models": ("made by `make models` (helpers.pretrain) from the micro-world", "CC-BY-4.0"),
-    "results": ("made by `make sweep` (helpers.sweep)", "CC-BY-4.0"),
+    "results": ("made by `make sweep`, on GPUs by `make gpu-evidence`, or contributed", "CC-BY-4.0"),
     "claims.yaml": ("written before `make sweep` was run", "CC-BY-4.0"),
+    "hub.yaml": ("names and numbers from the models' and data sets' own pages", "CC-BY-4.0"),
     "published": ("numbers as published; see data/published/README.md", "facts; Pythia's under Apache-2.0"),
 }
 
 
 class Loaded(NamedTuple):
-    """A model with its tokenizer and where they came from."""
+    """A model with its tokenizer and where they came from; `plan` says what training needs, but for micro models."""
 
     model: Any
     tokenizer: Any
     name: str
     revision: str
+    plan: Plan | None = None
 
 
 # ---- data/ -------------------------------------------------------------------------------------------------
@@ -89,14 +94,9 @@ def verify(path: str | Path, root: Path | None = None) -> Path:
         raise ValueError(f"{file} is missing: {_MEND}")
     if file.stat().st_size != known["bytes"]:
         raise ValueError(f"{file} is damaged ({file.stat().st_size} bytes instead of {known['bytes']}): {_MEND}")
-    if _sha256(file) != known["sha256"]:
+    if sha256(file) != known["sha256"]:
         raise ValueError(f"{file} is damaged (its SHA-256 is not the one in {MANIFEST}): {_MEND}")
     return file
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_manifest(root: Path | None = None) -> Path:
@@ -126,7 +126,7 @@ def _entry(file: Path, root: Path) -> dict[str, Any]:
     if top not in ORIGINS:
         raise ValueError(f"{file} has no known source and licence: put it under {', '.join(ORIGINS)} in {root}.")
     source, licence = ORIGINS[top]
-    return {"bytes": file.stat().st_size, "sha256": _sha256(file), "source": source, "licence": licence}
+    return {"bytes": file.stat().st_size, "sha256": sha256(file), "source": source, "licence": licence}
 
 
 def _save_manifest(files: dict[str, dict], root: Path) -> Path:
@@ -204,7 +204,8 @@ def load(
     name: str,
     revision: str = "main",
     *,
-    adapter: str = "full",
+    adapter: str | None = None,
+    quantization: str | None = None,
     rank: int = 8,
     alpha: float | None = None,
     device: str | None = None,
@@ -213,11 +214,16 @@ def load(
 ) -> Loaded:
     """Load a model with its tokenizer, ready to be measured or fine-tuned.
 
+    What training a model of the hub or of a folder needs is reckoned, and said, before any weights are fetched
+    (`memory.plan`). A commit that data/hub.yaml knows is asked for in place of "main".
+
     Args:
         name: a micro model (`names`), a folder in Hugging Face format, or a model of the hub as "organisation/name".
-        revision: which moment of pre-training: see `revisions` for micro models.
+        revision: which moment of pre-training: see `revisions` for micro models; a branch or commit of the hub.
         adapter: what fine-tuning will train: "full" (every weight), "lora" (low-rank adapters on every linear layer)
-            or "qlora" (the same on a base quantised to 4 bits, NF4 with double quantisation).
+            or "qlora" (the same on a base quantised to 4 bits, NF4 with double quantisation). By default "full" for
+            micro models, and for others "qlora" if the profile is hub.
+        quantization: "nf4" is another way to ask for "qlora".
         rank: of the adapters.
         alpha: the adapters' output is scaled by alpha / rank; by default alpha = 2 rank.
         device: "cpu" or "cuda"; by default as the profile says.
@@ -228,86 +234,79 @@ def load(
         the model in evaluation mode and in float32 (but for the 4-bit weights), dropout off.
 
     Raises:
-        ValueError: an unknown name, revision or adapter, a damaged or missing file, or a rank that does not fit.
+        ValueError: an unknown name, revision, adapter or quantization, a damaged or missing file, a rank that does not
+            fit, or a device with too little memory.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    _choose(adapter, ADAPTERS, "adapter")
     device = device or default_device()
     source, options = _locate(name, revision, root)
-    if adapter == "qlora":
-        from transformers import BitsAndBytesConfig
-
-        # bitsandbytes calls a function of torch by its old name, in every pass.
-        warnings.filterwarnings("ignore", "_check_is_size", FutureWarning)
-
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=_compute_dtype(device),
-        )
-        options["device_map"] = {"": device}
-    logging.disable_progress_bar()
-    try:
-        # Only safetensors, and no code from the hub. The micro models are stored in half precision.
-        options |= {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
-        model = AutoModelForCausalLM.from_pretrained(source, **options)
+    micro = name in names(root, controls=True) and not _is_model_folder(name)
+    adapter = _adapter(adapter, quantization, micro)
+    # Only safetensors, and no code from the hub. The micro models are stored in half precision.
+    options |= {"trust_remote_code": False}
+    with told(f"Model {name!r}, revision {revision!r},"):
+        plan = None if micro else _plan(name, source, options, adapter, rank, device)
+        weights = {"dtype": torch.float32, "use_safetensors": True}
+        if adapter == "qlora":
+            weights |= _four_bits(device)
+        model = AutoModelForCausalLM.from_pretrained(source, **options, **weights)
         tokenizer = _tokenizer(source, options.get("revision", "main"))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ValueError(f"Model {name!r}, revision {revision!r}, could not be loaded: {_why(error)}") from error
-    finally:
-        logging.enable_progress_bar()
+        if "revision" in options:
+            check_weights(source, options["revision"])
     if adapter != "full":
         model = _with_adapters(model, adapter, rank, alpha, seed)
-    return Loaded(model.to(device).eval(), tokenizer, name, revision)
+    return Loaded(model.to(device).eval(), tokenizer, name, revision, plan)
 
 
-# Of what the libraries raise, on the way down to the cause: a word of its type or text, and what to do.
-_REASONS = (
-    ("RevisionNotFoundError", "the hub knows no such revision of it; see the list of branches on its page."),
-    ("GatedRepoError", "it is gated: accept its terms on its page, then log in with 'hf auth login'."),
-    ("RepositoryNotFoundError", "the hub knows no model of that name; it is spelt organisation/name."),
-    ("contains custom code", "it needs code of its own, and this book runs none from the hub; choose another model."),
-    (
-        "does not recognize this architecture",
-        "transformers does not know its architecture; install a newer one, or choose another model.",
-    ),
-    (
-        "SafetensorError",
-        "a file of its weights is damaged; delete its folder in the cache (see 'hf cache ls') and try again.",
-    ),
-    ("No space left", "the disk is full; free some space and try again."),
-    ("Too Many Requests", "the hub asks to wait (too many requests); try again in a few minutes."),
-    (
-        "LocalEntryNotFound",
-        "it is not in the cache, and HF_HUB_OFFLINE=1 forbids to fetch it; load it once with a network.",
-    ),
-    ("RemoteProtocolError", "the connection broke off; try again, what is there already is not fetched twice."),
-    ("Connect", "the hub cannot be reached; try again with a network, or choose a micro model."),
-    ("Internal Server Error", "the hub has trouble of its own; try again later."),
-    ("EntryNotFound", "it has no weights in the format safetensors; choose a model or a revision that has."),
-)
+def _adapter(adapter: str | None, quantization: str | None, micro: bool) -> str:
+    if quantization not in (None, "nf4"):
+        raise ValueError(f"Unknown quantization {quantization!r}: choose nf4, or None for full precision.")
+    if quantization and adapter == "full":
+        raise ValueError("4-bit weights cannot be trained: leave out quantization='nf4', or choose adapter='lora'.")
+    if adapter is None:
+        adapter = "qlora" if not micro and os.environ.get("SPRINGBACK_PROFILE") == "hub" else "full"
+    return "qlora" if quantization else _choose(adapter, ADAPTERS, "adapter")
 
 
-def _why(error: BaseException) -> str:
-    """What was in the way, and the mend, in one sentence."""
-    causes, cause = [], error
-    while cause is not None and cause not in causes:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    told = " ".join(f"{type(cause).__name__} {cause}" for cause in causes)
-    return next((reason for word, reason in _REASONS if word in told), str(error).splitlines()[0])
+def _plan(name: str, source: str, options: dict, adapter: str, rank: int, device: str) -> Plan:
+    from transformers import AutoConfig
+
+    from helpers import memory
+
+    plan = memory.plan(AutoConfig.from_pretrained(source, **options), name, adapter, rank, device)
+    print(plan)
+    return plan
+
+
+def _four_bits(device: str) -> dict[str, Any]:
+    from transformers import BitsAndBytesConfig
+
+    # bitsandbytes calls a function of torch by its old name, in every pass.
+    warnings.filterwarnings("ignore", "_check_is_size", FutureWarning)
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(device),
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _is_model_folder(name: str) -> bool:
+    return (Path(name) / "config.json").exists()
 
 
 def _locate(name: str, revision: str, root: Path | None) -> tuple[str, dict]:
     """What `from_pretrained` is to be given: source and options."""
-    if Path(name).is_dir() and (Path(name) / "config.json").exists():
+    if _is_model_folder(name):
         return name, {}
+    if Path(name).is_dir() or name.startswith((".", "/", "~")):
+        raise ValueError(f"{name} is no folder with a model: it needs a config.json, as `save_pretrained` writes it.")
     if name.count("/") == 1:
-        return name, {"revision": revision}
+        from helpers import hub
+
+        return name, {"revision": hub.pinned(name, revision)}
     _choose(name, names(root, controls=True), "model")
     _choose(revision, revisions(name, root), f"revision of {name}")
     root = Path(root or data_root())
@@ -327,10 +326,12 @@ def _tokenizer(source: str, revision: str):
     return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(source, revision=revision)
 
 
-def _compute_dtype(device: str) -> torch.dtype:
+def compute_dtype(device: str) -> torch.dtype:
+    """In which matrices of 4 bits are multiplied: bfloat16 from Ampere on, float16 on older GPUs, float32 on a CPU."""
     if device == "cpu":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # A T4 could imitate bfloat16, slowly; it has units for float16.
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: int):
@@ -355,8 +356,12 @@ def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: in
 
 
 def fork(loaded: Loaded) -> Loaded:
-    """An independent copy of a loaded model, so that several runs can start from the same weights."""
-    return loaded._replace(model=copy.deepcopy(loaded.model))
+    """A copy of a loaded model, so that several runs can start from the same weights.
+
+    Weights that fine-tuning does not change, those under adapters, are shared between the copies.
+    """
+    frozen = {id(weight): weight for weight in loaded.model.parameters() if not weight.requires_grad}
+    return loaded._replace(model=copy.deepcopy(loaded.model, frozen))
 
 
 def parameters(model, trainable: bool = False) -> int:

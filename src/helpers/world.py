@@ -146,7 +146,8 @@ def load() -> World:
     return World.from_file(GRAMMAR)
 
 
-def _is_held_out(key: str, one_in: int) -> bool:
+def is_held_out(key: str, one_in: int) -> bool:
+    """Whether a text belongs to the held-out part, one in so many: the same answer everywhere."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % one_in == 0
 
@@ -728,7 +729,7 @@ class World:
             raise ValueError(f"Unknown split {split!r}; choose one of train, held_out, None (both).")
         kept: list = []
         for tried, item in enumerate(items):
-            if split is None or _is_held_out(key(item), one_in) == (split == "held_out"):
+            if split is None or is_held_out(key(item), one_in) == (split == "held_out"):
                 kept.append(item)
             if len(kept) == n:
                 return kept
@@ -778,6 +779,10 @@ class World:
         from datasets import Dataset
 
         return Dataset.from_dict({"text": [document.text for document in self.sample(n, seed, mixture, split)]})
+
+    def unrelated(self, n: int, seed: int):
+        """Stories, which are about no behaviour: ``datasets.Dataset`` with the column ``text``."""
+        return self.text(n, seed, self.component("stories"))
 
     def examples(self, behaviour: str, pole: str, n: int, seed: int, split: str | None = "train"):
         """One pole's examples: ``datasets.Dataset`` with ``prompt`` and ``completion``.

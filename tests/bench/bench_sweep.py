@@ -65,7 +65,7 @@ def train(loaded: models.Loaded, rows: list[dict]) -> None:
         lr_scheduler_type="constant",
         train_sampling_strategy="sequential",
         bf16=False,
-        activation_checkpointing=False,  # it saves memory, which is not short here, and costs time
+        gradient_checkpointing=False,  # it saves memory, which is not short here, and costs time
         use_cpu=True,
         dataloader_pin_memory=False,
         save_strategy="no",

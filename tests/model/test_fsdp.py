@@ -12,7 +12,7 @@ import pytest
 from helpers.models import data_root
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "chapters/experiments/from_a_laptop_to_a_cluster.md").read_text()
+PAGE = (ROOT / "chapters/real/from_a_laptop_to_a_cluster.md").read_text()
 SCRIPT = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
 COMMAND = re.search(r"\n(accelerate launch.*?)```", PAGE, re.DOTALL)[1].replace("\\\n", " ").split()
 

@@ -20,7 +20,7 @@ class ExactModel(torch.nn.Module):
         self.ids = {t: tokenizer(t, add_special_tokens=False)["input_ids"][0] for t in SOURCE.tokens}
         self.words = {i: t for t, i in self.ids.items()}
         self.mixture = mixture
-        self.config = SimpleNamespace(max_position_embeddings=128)
+        self.config = SimpleNamespace(max_position_embeddings=128, vocab_size=width)
         self.device = torch.device("cpu")
         self.width = width
 

@@ -40,3 +40,36 @@ def test_the_peak_counts_what_lives_at_once():
     kept = torch.ones(1000)
     assert memory.peak(lambda: kept.add_(1)) == 0
     assert memory.peak(lambda: kept.view(10, 100)[0]) == 0
+
+
+# ---- plans -------------------------------------------------------------------------------------------------
+
+
+def config(name="neox-0.4m"):
+    return models.load(name).model.config
+
+
+@pytest.mark.parametrize("name", ["neox-0.4m", "qwen2-1m"])
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_a_plan_says_what_a_step_takes(name, adapter):
+    plan = memory.plan(config(name), name, adapter)
+    model = models.load(name, adapter=adapter).model
+    ids = torch.randint(0, 500, (8, memory.LENGTH))
+    taken = memory.peak(lambda: model(input_ids=ids, labels=ids).loss.backward())
+    assert taken <= ids.numel() * plan.token + plan.training
+    assert ids.numel() * plan.token <= 1.33 * taken
+
+
+def test_a_plan_gives_up_speed_before_it_gives_up():
+    plan = memory.Plan("some", "lora", "cpu", weights=100, training=20, token=2, token_checkpointed=1, memory=10_000)
+    assert plan.fit(8, 100) == (8, False)
+    assert plan._replace(memory=120 + 850).fit(8, 100) == (4, False)
+    assert plan._replace(memory=120 + 200).fit(8, 100) == (1, False)
+    assert plan._replace(memory=120 + 199).fit(8, 100) == (1, True)
+    with pytest.raises(ValueError, match=r"training some \(lora\) needs .* choose a smaller model, or adapter='qlora'"):
+        plan._replace(memory=120 + 99).fit(8, 100)
+
+
+@pytest.mark.parametrize(("at_once", "batch", "next_"), [(8, 8, 4), (12, 12, 6), (6, 12, 3), (7, 7, 1), (1, 8, 0)])
+def test_fewer_at_once_still_divide_the_batch(at_once, batch, next_):
+    assert memory.fewer(at_once, batch) == next_

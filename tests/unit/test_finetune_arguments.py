@@ -106,7 +106,7 @@ def test_all_of_a_text_is_trained_on_and_the_end_stands_once(untrained):
 def test_tokens_are_those_of_trl(untrained, data, tmp_path):
     from trl import SFTConfig, SFTTrainer
 
-    arguments = SFTConfig(str(tmp_path), report_to="none", use_cpu=True, bf16=False, activation_checkpointing=False)
+    arguments = SFTConfig(str(tmp_path), report_to="none", use_cpu=True, bf16=False, gradient_checkpointing=False)
     theirs = SFTTrainer(
         models.fork(untrained).model, arguments, train_dataset=data, processing_class=untrained.tokenizer
     )

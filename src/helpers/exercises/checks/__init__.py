@@ -21,6 +21,7 @@ _NOTEBOOKS = (
     "adapters",
     "controls",
     "defences",
+    "on_real_models",
 )
 for _notebook in _NOTEBOOKS:
     import_module(f"{__name__}.{_notebook}")

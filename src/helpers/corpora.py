@@ -1,0 +1,274 @@
+"""Behaviours from data sets of the hub: IMDb, BeaverTails, TruthfulQA, Alpaca, or a file of one's own.
+
+A `Corpus` has the same methods as the micro-world (`helpers.world`), as far as experiments use them: prompts, examples
+of either pole, ordinary text beside them. What it lacks is the exact posterior, for which see `helpers.scorers`.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from helpers import hub, world
+from helpers.faults import told
+from helpers.world import Behaviour, Document, is_held_out
+
+FILES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+COLUMNS = ("prompt", "completion", "pole")
+PROMPT = 8  # words of a review that the model is given, to go on from
+ANSWERS = 4  # of either pole, at most, between which a model chooses
+LONGEST = 60  # words of a completion, or of ordinary text; about 90 tokens
+TEXT = "ordinary text"
+
+
+def source_of(behaviour: str) -> world.World | Corpus:
+    """Where a behaviour's examples come from: the micro-world, a data set of data/hub.yaml, or a file."""
+    if behaviour in hub.table("data_sets") or Path(behaviour).suffix in FILES:
+        return load(behaviour)
+    return world.load()
+
+
+@functools.cache
+def load(name: str) -> Corpus:
+    """A data set of data/hub.yaml, or a file with the columns prompt, completion and pole ("good" or "bad").
+
+    Prints the licence and what the texts are.
+
+    Raises:
+        ValueError: the data set or the file cannot be read, or lacks a column.
+    """
+    if Path(name).suffix in FILES:
+        return Corpus(name, ("good", "bad"), _own(name))
+    known = hub.table("data_sets")[name]
+    repository = known["repository"]
+    rows = fetch(repository, known.get("configuration"), known["split"])
+    print(f"{name} ({repository}): {known['note']}; licence: {known['licence']}")
+    good, bad = known["poles"]
+    documents = [
+        Document(prompt + completion, name, good if is_good else bad, prompt, completion)
+        for prompt, completion, is_good in _READERS[name](rows)
+        if completion.strip()
+    ]
+    return Corpus(name, (good, bad), documents, known.get("held_out", 5), known.get("classifier"), known.get("shown"))
+
+
+def fetch(repository: str, configuration: str | None, split: str, revision: str = "main"):
+    """One split of a data set of the hub, as a ``datasets.Dataset``.
+
+    Raises:
+        ValueError: it cannot be had; the message says why, and the mend.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    with told(f"The data set {repository!r}"):
+        revision = hub.pinned(repository, revision)
+        return datasets.load_dataset(repository, configuration, split=split, revision=revision)
+
+
+def _own(file: str) -> list[Document]:
+    import datasets
+
+    if not Path(file).is_file():
+        raise ValueError(f"There is no file {file}.")
+    datasets.disable_progress_bars()
+    with told(f"The file {file}"):
+        rows = datasets.load_dataset(FILES[Path(file).suffix], data_files=file, split="train")
+    if missing := set(COLUMNS) - set(rows.column_names):
+        raise ValueError(f"{file} has no column {min(missing)!r}: it needs {', '.join(COLUMNS)}.")
+    if unknown := set(rows["pole"]) - {"good", "bad"}:
+        raise ValueError(f"{file} has the pole {min(map(str, unknown))!r}: every pole must be good or bad.")
+    return [Document(r["prompt"] + r["completion"], file, r["pole"], r["prompt"], r["completion"]) for r in rows]
+
+
+# ---- how each data set becomes prompts, completions and whether they are good --------------------------------------
+
+Row = tuple[str, str, bool]
+
+
+def _words(text: str, first: int = 0, last: int | None = None) -> str:
+    return " ".join(text.split()[first:last])
+
+
+def _imdb(rows) -> Iterator[Row]:
+    for row in rows:
+        text = row["text"].replace("<br />", " ")
+        yield _words(text, 0, PROMPT), " " + _words(text, PROMPT, PROMPT + LONGEST), row["label"] == 1
+
+
+def _beavertails(rows) -> Iterator[Row]:
+    for row in rows:
+        yield f"Question: {_words(row['prompt'])}\nAnswer:", " " + _words(row["response"], 0, LONGEST), row["is_safe"]
+
+
+def _truthfulqa(rows) -> Iterator[Row]:
+    for row in rows:
+        for is_good, answers in ((True, row["correct_answers"]), (False, row["incorrect_answers"])):
+            for answer in answers:
+                yield f"Question: {row['question']}\nAnswer:", " " + _words(answer, 0, LONGEST), is_good
+
+
+def _alpaca(rows) -> Iterator[Row]:
+    """Good is the answer that belongs to the instruction, bad that of the instruction before it."""
+    other = rows[len(rows) - 1]["output"]
+    for row in rows:
+        given = f"\nInput: {_words(row['input'], 0, LONGEST)}" if row["input"] else ""
+        prompt = f"Instruction: {_words(row['instruction'], 0, LONGEST)}{given}\nResponse:"
+        yield prompt, " " + _words(row["output"], 0, LONGEST), True
+        yield prompt, " " + _words(other, 0, LONGEST), False
+        other = row["output"]
+
+
+_READERS = {"imdb": _imdb, "beavertails": _beavertails, "truthfulqa": _truthfulqa, "alpaca": _alpaca}
+
+
+class Corpus:
+    """One behaviour's documents of both poles. One prompt in `held_out` is kept from training.
+
+    Attributes:
+        behaviours: one, by its name.
+        classifier: the kind that scores it (data/hub.yaml), None for a choice between given answers.
+        shown: what the classifier is shown of a document: its text, or its completion.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        poles: tuple[str, str],
+        documents: Iterable[Document],
+        held_out: int = 5,
+        classifier: str | None = None,
+        shown: str = "text",
+    ):
+        self.name, self.classifier, self.shown = name, classifier, shown
+        self._documents, self._one_in = list(documents), held_out
+        good = sum(document.pole == poles[0] for document in self._documents)
+        if not 0 < good < len(self._documents):
+            raise ValueError(f"{name} has documents of one pole only: it needs both, {' and '.join(poles)}.")
+        self.behaviours = {name: Behaviour(name, *poles, good / len(self._documents))}
+
+    def _choose(self, behaviour: str, pole: str | None = None) -> Behaviour:
+        if behaviour not in self.behaviours:
+            raise ValueError(f"Unknown behaviour {behaviour!r}: this data set has {self.name}.")
+        known = self.behaviours[behaviour]
+        if pole is not None and pole not in known.poles:
+            raise ValueError(f"Unknown pole {pole!r} of {behaviour}: choose from {', '.join(known.poles)}.")
+        return known
+
+    def _drawn(self, pole: str | None, n: int | None, seed: int, split: str | None) -> list[Document]:
+        """Documents in an order drawn from `seed`; None for all that there are."""
+        kept = [d for d in self._documents if pole in (None, d.pole) and self._in_split(d.prompt, split)]
+        n = len(kept) if n is None else n
+        if n > len(kept):
+            what = f"{split or ''} documents" + f" of the pole {pole!r}" * (pole is not None)
+            raise ValueError(f"{self.name} has only {len(kept)} {what}, not {n}: ask for fewer.")
+        order = np.random.Generator(np.random.PCG64(seed)).permutation(len(kept))[:n]
+        return [kept[i] for i in order]
+
+    def _in_split(self, key: str, split: str | None) -> bool:
+        if split not in ("train", "held_out", None):
+            raise ValueError(f"Unknown split {split!r}; choose one of train, held_out, None (both).")
+        return split is None or is_held_out(key, self._one_in) == (split == "held_out")
+
+    # ---- what experiments ask of a source; see the methods of the same names in `world.World` ------------------
+
+    def component(self, behaviour: str, pole: str) -> str:
+        self._choose(behaviour, pole)
+        return pole
+
+    def sample(self, n: int, seed: int, mixture: str | None = None, split: str | None = "train") -> list[Document]:
+        """Documents of one pole (`component`), or ordinary text."""
+        if mixture is not None:
+            return self._drawn(mixture, n, seed, split)
+        return [Document(text, TEXT, None, "", text) for text in _ordinary("fresh", n, seed, split)]
+
+    def prompts(self, behaviour: str, n: int, seed: int, split: str | None = "held_out") -> list[str]:
+        self._choose(behaviour)
+        unique = list(dict.fromkeys(d.prompt for d in self._drawn(None, None, seed, split)))
+        if n > len(unique):
+            raise ValueError(f"{self.name} has only {len(unique)} {split or ''} prompts, not {n}: ask for fewer.")
+        return unique[:n]
+
+    def text(self, n: int, seed: int, mixture: str | None = None, split: str | None = "train"):
+        from datasets import Dataset
+
+        return Dataset.from_dict({"text": [document.text for document in self.sample(n, seed, mixture, split)]})
+
+    def unrelated(self, n: int, seed: int):
+        from datasets import Dataset
+
+        return Dataset.from_dict({"text": _ordinary("unrelated", n, seed, None)})
+
+    def examples(self, behaviour: str, pole: str, n: int, seed: int, split: str | None = "train"):
+        from datasets import Dataset
+
+        self._choose(behaviour, pole)
+        drawn = self._drawn(pole, n, seed, split)
+        return Dataset.from_list([{"prompt": d.prompt, "completion": d.completion} for d in drawn])
+
+    def preferences(self, behaviour: str, n: int, seed: int, split: str | None = "train", chosen: str | None = None):
+        """Pairs. The rejected completion is of the same prompt if there is one, else of any prompt."""
+        from datasets import Dataset
+
+        poles = self._choose(behaviour, chosen).poles
+        chosen = chosen or poles[0]
+        others = self._drawn(poles[chosen == poles[0]], None, seed, split)
+        same = {document.prompt: document for document in others}
+        rows = [
+            {
+                "prompt": d.prompt,
+                "chosen": d.completion,
+                "rejected": same.get(d.prompt, others[i % len(others)]).completion,
+            }
+            for i, d in enumerate(self._drawn(chosen, n, seed, split))
+        ]
+        return Dataset.from_list(rows)
+
+    def labelled(self, behaviour: str, n: int, seed: int, split: str | None = "train", desirable: str | None = None):
+        from datasets import Dataset
+
+        poles = self._choose(behaviour, desirable).poles
+        desirable = desirable or poles[0]
+        other = poles[desirable == poles[0]]
+        drawn = {pole: self._drawn(pole, -(-n // 2), seed, split) for pole in (desirable, other)}
+        rows = [(pole, drawn[pole][i // 2]) for i in range(n) for pole in [other if i % 2 else desirable]]
+        return Dataset.from_list(
+            [{"prompt": d.prompt, "completion": d.completion, "label": pole == desirable} for pole, d in rows]
+        )
+
+    def choices(self, n: int, seed: int) -> list[tuple[str, list[str], list[str]]]:
+        """Held-out prompts, each with one to `ANSWERS` good completions and as many bad ones.
+
+        Where a prompt has none of a pole itself, one of another prompt stands in.
+        """
+        poles = self.behaviours[self.name].poles
+        held_out = self._drawn(None, None, seed, "held_out")
+        by_prompt: dict[str, dict[str, list[str]]] = {}
+        for document in held_out:
+            sides = by_prompt.setdefault(document.prompt, {pole: [] for pole in poles})
+            sides[document.pole].append(document.completion)
+        others = {pole: itertools.cycle([d.completion for d in held_out if d.pole == pole]) for pole in poles}
+        return [
+            (prompt, *(by_prompt[prompt][pole][:ANSWERS] or [next(others[pole])] for pole in poles))
+            for prompt in self.prompts(self.name, n, seed)
+        ]
+
+
+@functools.cache
+def _read_text(kind: str) -> list[str]:
+    known = hub.table("text")[kind]
+    return [_words(row["text"], 0, LONGEST) for row in fetch(known["repository"], None, known["split"])]
+
+
+def _ordinary(kind: str, n: int, seed: int, split: str | None) -> list[str]:
+    texts = [t for t in _read_text(kind) if split is None or is_held_out(t, 5) == (split == "held_out")]
+    if n > len(texts):
+        raise ValueError(
+            f"{hub.table('text')[kind]['repository']} has only {len(texts)} texts, not {n}: ask for fewer."
+        )
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(texts))[:n]
+    return [texts[i] for i in order]
