@@ -172,7 +172,7 @@ def _per_token(model) -> float:
 
 
 def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
 
 
 def peak(step: Callable[[], object]) -> int:

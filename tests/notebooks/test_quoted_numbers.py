@@ -1,11 +1,11 @@
-"""Parts II and III quote no number that their own compared outputs do not carry; nbval computes those outputs again."""
+"""Parts II to IV quote no number that their own compared outputs do not carry; nbval computes those outputs again."""
 
 import re
 
 import build
 import pytest
 
-CHAPTERS = [path for path in build.notebooks() if {"experiments", "beyond"} & set(path.parts)]
+CHAPTERS = [path for path in build.notebooks() if {"experiments", "beyond", "real"} & set(path.parts)]
 MEASUREMENT = re.compile(r"[−-]?\d+\.\d+|\d+(?= ?%)|\d+ of \d+")
 
 
