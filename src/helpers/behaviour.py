@@ -14,6 +14,7 @@ from helpers.compression import batches, encode, logits
 from helpers.corpora import source_of
 
 Measure = dict[str, float]
+KEPT = 2**31  # bytes of keys and values that sampling may keep at once
 
 
 class Scorer:
@@ -83,31 +84,47 @@ def sample(model, tokenizer, prompts: list[str], seed: int = 0, max_new_tokens: 
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
     rows = encode(tokenizer, prompts, end=False)
-    longest = max(map(len, rows))
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for i, row in enumerate(rows):  # on the left, so that every row goes on at the same place
-        ids[i, longest - len(row) :] = torch.tensor(row)
-        mask[i, longest - len(row) :] = 1
+    at_once = max(1, KEPT // (_bytes_per_token(model.config) * (max(map(len, rows)) + max_new_tokens)))
     was_training = model.training
     model.eval()
     devices = [model.device] if model.device.type == "cuda" else []
+    completions: list[str] = []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        out = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            max_new_tokens=max_new_tokens,
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
-            pad_token_id=tokenizer.eos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
+        for start in range(0, len(rows), at_once):
+            ids, mask = _padded_on_the_left(rows[start : start + at_once])
+            out = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                pad_token_id=tokenizer.eos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+            completions += tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
     model.train(was_training)
-    completions = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
     return [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+
+
+def _padded_on_the_left(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and their mask, so that every row goes on at the same place."""
+    longest = max(map(len, rows))
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, longest - len(row) :] = torch.tensor(row)
+        mask[i, longest - len(row) :] = 1
+    return ids, mask
+
+
+def _bytes_per_token(config) -> int:
+    """What a model keeps of a token to go on from it: a key and a value in every layer, in float32."""
+    heads = config.num_attention_heads
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    return 2 * 4 * config.num_hidden_layers * kept * (config.hidden_size // heads)
 
 
 def judge_samples(model, tokenizer, behaviour: str, n: int = 64, seed: int = 0) -> Measure:
@@ -224,5 +241,9 @@ class Completions:
     @torch.no_grad()
     def _log_probabilities(self, model) -> torch.Tensor:
         """double (positions, vocabulary)"""
-        rows, places = zip(*self.positions, strict=True)
-        return logits(model, self.rows).cpu()[list(rows), list(places)].double().log_softmax(-1)
+        parts = []
+        for chosen in batches(model, self.rows, range(len(self.rows)), len(self.rows)):
+            found = logits(model, [self.rows[i] for i in chosen]).cpu()
+            places = [(i - chosen[0], t) for i, t in self.positions if i in chosen]
+            parts.append(found[tuple(zip(*places, strict=True))].double().log_softmax(-1))
+        return torch.cat(parts)

@@ -6,8 +6,11 @@ settings has a folder of its own, in which `settings.json` says which. Files app
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,9 +52,7 @@ class Cache:
         file = self.folder / f"{name}.parquet"
         if not file.exists():
             made = make()
-            partial = file.with_suffix(".partial")
-            made.to_parquet(partial)
-            partial.replace(file)
+            self._keep(file, made.to_parquet)
             return made
         try:
             return pd.read_parquet(file)
@@ -69,10 +70,8 @@ class Cache:
         if not all(file.exists() for file in files):
             made = list(make())
             for file, loaded in zip(files, made, strict=True):
-                weights = {name: weight.detach().contiguous() for name, weight in _trained(loaded).items()}
-                partial = file.with_suffix(".partial")
-                save_file(weights, partial)
-                partial.replace(file)
+                weights = {name: weight.detach().contiguous() for name, weight in trained(loaded).items()}
+                self._keep(file, functools.partial(save_file, weights))
             return made
         kept = []
         for file in files:
@@ -81,11 +80,28 @@ class Cache:
                 weights = load_file(file)
             except (OSError, SafetensorError):
                 raise ValueError(f"{file} is damaged: delete it to train that model again.") from None
-            for name, weight in _trained(loaded).items():
+            for name, weight in trained(loaded).items():
                 weight.data.copy_(weights[name])
             kept.append(loaded)
         return kept
 
+    @staticmethod
+    def _keep(file: Path, write: Callable[[Path], object]) -> None:
+        """Write a file whole or not at all. What cannot be kept is told, and the result is not lost for that."""
+        partial = file.with_suffix(".partial")
+        try:
+            write(partial)
+            partial.replace(file)
+        except Exception as error:  # pyarrow and safetensors have errors of their own for a full disk
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            warnings.warn(
+                f"{file.name} cannot be kept in {file.parent} ({error}): free some space, or set SPRINGBACK_FOLDER to "
+                "another folder; the run goes on.",
+                stacklevel=3,
+            )
 
-def _trained(loaded: Loaded) -> dict:
+
+def trained(loaded: Loaded) -> dict:
+    """The weights that fine-tuning changes, by name."""
     return {name: weight for name, weight in loaded.model.named_parameters() if weight.requires_grad}

@@ -72,11 +72,11 @@ def row_bits(model, rows: list[list[int]], batch_size: int = 64) -> list[np.ndar
     bits: list[np.ndarray] = [np.empty(0)] * len(rows)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # equal lengths together: little padding
     for chosen in batches(model, rows, order, batch_size):
-        log_probs = torch.log_softmax(logits(model, [rows[i] for i in chosen]), -1).cpu()
+        log_probs = torch.log_softmax(logits(model, [rows[i] for i in chosen]), -1)
         for i, table in zip(chosen, log_probs, strict=True):
-            targets = torch.tensor(rows[i][1:])
+            targets = torch.tensor(rows[i][1:], device=table.device)
             said = table[: len(targets)].gather(1, targets[:, None])[:, 0]
-            bits[i] = -said.double().numpy() / math.log(2)
+            bits[i] = -said.double().cpu().numpy() / math.log(2)
     return bits
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import platform
 from importlib.metadata import version
@@ -15,8 +16,8 @@ from typing import Any
 import pandas as pd
 
 import helpers
-from helpers import hub
 from helpers.models import Loaded, data_root
+from helpers.scorers import scored_by
 
 FOLDER = "results/contributed"  # inside data/
 ROW = ("seed", "run", "positives", "step", "examples", "share", "log_odds")
@@ -27,7 +28,10 @@ _PROPERTIES = {
     "model": _TEXT,
     "revision": _TEXT,
     "adapter": {"enum": ["full", "lora", "qlora"]},
+    "rank": {"type": ["integer", "null"], "minimum": 1},
     "behaviour": _TEXT,
+    "scored_by": _TEXT,
+    "prompts": {"type": "integer", "minimum": 1},
     "learning_rate": {"type": "number", "exclusiveMinimum": 0},
     "batch_size": {"type": "integer", "minimum": 1},
     "device": _TEXT,
@@ -69,6 +73,8 @@ def save(
     *,
     learning_rate: float,
     batch_size: int = 8,
+    prompts: int = 128,
+    classifier: str | None = None,
     minutes: float | None = None,
     folder: str | Path = ".",
 ) -> Path:
@@ -78,42 +84,49 @@ def save(
         table: of `rebound`.
         base: the model that it was given.
         behaviour: the data set.
-        learning_rate: as `rebound` was given it.
-        batch_size: the same.
+        learning_rate, batch_size, prompts, classifier: as `rebound` was given them.
         minutes: that the run took.
         folder: where to write the file; its name says model, data set and device.
 
     Raises:
         ValueError: a table that the schema does not admit.
     """
+    if missing := [column for column in ROW if column not in table]:
+        raise ValueError(f"The table has no column {missing[0]!r}: give the one that `experiments.rebound` gave.")
+    adapters = getattr(base.model, "peft_config", {}).get("default")
+    four_bits = getattr(base.model, "is_loaded_in_4bit", False)
     content = {
         "model": base.name,
-        "revision": hub.pinned(base.name, base.revision),
-        "adapter": base.plan.adapter if base.plan else "full",
+        "revision": getattr(base.model.config, "_commit_hash", None) or base.revision,
+        "adapter": "qlora" if four_bits else "lora" if adapters else "full",
+        "rank": adapters.r if adapters else None,
         "behaviour": behaviour,
+        "scored_by": scored_by(behaviour, classifier),
+        "prompts": prompts,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "minutes": minutes,
-        **_machine(),
+        **_machine(base.model.device.type),
         "packages": {name: version(name) for name in ("torch", "transformers", "trl", "peft", "bitsandbytes")}
         | {"springback": helpers.__version__},
         "date": datetime.date.today().isoformat(),
         "rows": json.loads(table[list(ROW)].to_json(orient="records", double_precision=6)),
     }
     _check(content, "This result")
-    parts = (base.name.split("/")[-1], base.revision, Path(behaviour).stem, content["device"])
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    parts = (base.name.split("/")[-1], base.revision, Path(behaviour).stem, content["device"], digest)
     name = "-".join("".join(c if c.isalnum() or c == "." else "-" for c in part) for part in parts)
     file = Path(folder) / f"{name}.json"
     file.write_text(json.dumps(content, indent=1) + "\n")
     return file
 
 
-def _machine() -> dict[str, Any]:
+def _machine(device: str) -> dict[str, Any]:
     import torch
 
-    if torch.cuda.is_available():
+    if device == "cuda":
         peak = torch.cuda.max_memory_allocated() / 1e9
-        return {"device": torch.cuda.get_device_name(), "peak_memory_gb": peak or None}
+        return {"device": torch.cuda.get_device_name(), "peak_memory_gb": peak}
     return {"device": f"CPU {platform.machine()}", "peak_memory_gb": None}
 
 

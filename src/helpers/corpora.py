@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import hub, world
-from helpers.faults import told
+from helpers.faults import check_hashes, sha256, told
 from helpers.world import Behaviour, Document, is_held_out
 
 FILES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
@@ -22,6 +22,8 @@ COLUMNS = ("prompt", "completion", "pole")
 PROMPT = 8  # words of a review that the model is given, to go on from
 ANSWERS = 4  # of either pole, at most, between which a model chooses
 LONGEST = 60  # words of a completion, or of ordinary text; about 90 tokens
+LETTERS = 400  # at most, also where words are long
+QUESTION, ANSWER = "Question: ", "\nAnswer:"  # around a question
 TEXT = "ordinary text"
 
 
@@ -32,57 +34,89 @@ def source_of(behaviour: str) -> world.World | Corpus:
     return world.load()
 
 
-@functools.cache
 def load(name: str) -> Corpus:
     """A data set of data/hub.yaml, or a file with the columns prompt, completion and pole ("good" or "bad").
 
-    Prints the licence and what the texts are.
+    Of a data set it prints the licence and what the texts are.
 
     Raises:
-        ValueError: the data set or the file cannot be read, or lacks a column.
+        ValueError: the data set or the file cannot be read, lacks a column, or has a cell that does not fit.
     """
-    if Path(name).suffix in FILES:
-        return Corpus(name, ("good", "bad"), _own(name))
+    if Path(name).suffix not in FILES:
+        return _load(name)
+    if not Path(name).is_file():
+        raise ValueError(f"There is no file {name}.")
+    return _own(name, sha256(Path(name)))
+
+
+@functools.cache
+def _load(name: str) -> Corpus:
     known = hub.table("data_sets")[name]
-    repository = known["repository"]
-    rows = fetch(repository, known.get("configuration"), known["split"])
-    print(f"{name} ({repository}): {known['note']}; licence: {known['licence']}")
+    rows = fetch(known["repository"], known["files"])
+    print(f"{name} ({known['repository']}): {known['note']}; licence: {known['licence']}")
     good, bad = known["poles"]
     documents = [
         Document(prompt + completion, name, good if is_good else bad, prompt, completion)
         for prompt, completion, is_good in _READERS[name](rows)
         if completion.strip()
     ]
-    return Corpus(name, (good, bad), documents, known.get("held_out", 5), known.get("classifier"), known.get("shown"))
+    return Corpus(
+        name,
+        (good, bad),
+        documents,
+        known.get("held_out", 5),
+        known.get("classifier"),
+        known.get("shown", "text"),
+        identity=hub.pinned(known["repository"]),
+    )
 
 
-def fetch(repository: str, configuration: str | None, split: str, revision: str = "main"):
-    """One split of a data set of the hub, as a ``datasets.Dataset``.
+def fetch(repository: str, files: str, revision: str = "main"):
+    """Files of a data set of the hub, as one ``datasets.Dataset``; no others are fetched.
 
     Raises:
-        ValueError: it cannot be had; the message says why, and the mend.
+        ValueError: they cannot be had; the message says why, and the mend.
     """
     import datasets
+    from huggingface_hub import snapshot_download
 
     datasets.disable_progress_bars()
     with told(f"The data set {repository!r}"):
         revision = hub.pinned(repository, revision)
-        return datasets.load_dataset(repository, configuration, split=split, revision=revision)
+        folder = snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=files)
+        check_hashes(folder)
+        found = sorted(Path(folder).glob(files))
+        if not found:
+            raise ValueError(f"it has no file {files}; see the list of files on its page.")
+        return datasets.load_dataset(_kind(found[0]), data_files=[str(file) for file in found], split="train")
 
 
-def _own(file: str) -> list[Document]:
+def _kind(file: Path) -> str:
+    """What `datasets` calls the format of a file, packed or not."""
+    return next(kind for suffix, kind in FILES.items() if suffix in file.suffixes)
+
+
+@functools.cache
+def _own(file: str, identity: str) -> Corpus:
     import datasets
 
-    if not Path(file).is_file():
-        raise ValueError(f"There is no file {file}.")
     datasets.disable_progress_bars()
     with told(f"The file {file}"):
-        rows = datasets.load_dataset(FILES[Path(file).suffix], data_files=file, split="train")
+        rows = datasets.load_dataset(_kind(Path(file)), data_files=str(Path(file).resolve()), split="train")
     if missing := set(COLUMNS) - set(rows.column_names):
         raise ValueError(f"{file} has no column {min(missing)!r}: it needs {', '.join(COLUMNS)}.")
-    if unknown := set(rows["pole"]) - {"good", "bad"}:
-        raise ValueError(f"{file} has the pole {min(map(str, unknown))!r}: every pole must be good or bad.")
-    return [Document(r["prompt"] + r["completion"], file, r["pole"], r["prompt"], r["completion"]) for r in rows]
+    documents = []
+    for i, row in enumerate(rows, 1):
+        for column in COLUMNS:
+            if not isinstance(row[column], str) or not row[column].strip():
+                raise ValueError(f"Row {i} of {file} has the {column} {row[column]!r}: it must be a text.")
+        prompt, completion, pole = (row[column] for column in COLUMNS)
+        if pole not in ("good", "bad"):
+            raise ValueError(f"Row {i} of {file} has the pole {pole!r}: it must be good or bad.")
+        if not (prompt[-1].isspace() or completion[0].isspace()):
+            completion = " " + completion
+        documents.append(Document(prompt + completion, file, pole, prompt, completion))
+    return Corpus(file, ("good", "bad"), documents, identity=identity)
 
 
 # ---- how each data set becomes prompts, completions and whether they are good --------------------------------------
@@ -90,8 +124,8 @@ def _own(file: str) -> list[Document]:
 Row = tuple[str, str, bool]
 
 
-def _words(text: str, first: int = 0, last: int | None = None) -> str:
-    return " ".join(text.split()[first:last])
+def _words(text: str, first: int = 0, last: int = LONGEST) -> str:
+    return " ".join(text.split()[first:last])[:LETTERS]
 
 
 def _imdb(rows) -> Iterator[Row]:
@@ -102,24 +136,25 @@ def _imdb(rows) -> Iterator[Row]:
 
 def _beavertails(rows) -> Iterator[Row]:
     for row in rows:
-        yield f"Question: {_words(row['prompt'])}\nAnswer:", " " + _words(row["response"], 0, LONGEST), row["is_safe"]
+        yield f"{QUESTION}{_words(row['prompt'])}{ANSWER}", " " + _words(row["response"]), row["is_safe"]
 
 
 def _truthfulqa(rows) -> Iterator[Row]:
     for row in rows:
         for is_good, answers in ((True, row["correct_answers"]), (False, row["incorrect_answers"])):
             for answer in answers:
-                yield f"Question: {row['question']}\nAnswer:", " " + _words(answer, 0, LONGEST), is_good
+                yield f"{QUESTION}{_words(row['question'])}{ANSWER}", " " + _words(answer), is_good
 
 
 def _alpaca(rows) -> Iterator[Row]:
     """Good is the answer that belongs to the instruction, bad that of the instruction before it."""
     other = rows[len(rows) - 1]["output"]
     for row in rows:
-        given = f"\nInput: {_words(row['input'], 0, LONGEST)}" if row["input"] else ""
-        prompt = f"Instruction: {_words(row['instruction'], 0, LONGEST)}{given}\nResponse:"
-        yield prompt, " " + _words(row["output"], 0, LONGEST), True
-        yield prompt, " " + _words(other, 0, LONGEST), False
+        half = LONGEST // 2
+        given = f"\nInput: {_words(row['input'], 0, half)}" if row["input"] else ""
+        prompt = f"Instruction: {_words(row['instruction'], 0, half)}{given}\nResponse:"
+        yield prompt, " " + _words(row["output"]), True
+        yield prompt, " " + _words(other), False
         other = row["output"]
 
 
@@ -133,6 +168,7 @@ class Corpus:
         behaviours: one, by its name.
         classifier: the kind that scores it (data/hub.yaml), None for a choice between given answers.
         shown: what the classifier is shown of a document: its text, or its completion.
+        identity: a commit or a hash that tells this content from another under the same name.
     """
 
     def __init__(
@@ -143,8 +179,9 @@ class Corpus:
         held_out: int = 5,
         classifier: str | None = None,
         shown: str = "text",
+        identity: str = "",
     ):
-        self.name, self.classifier, self.shown = name, classifier, shown
+        self.name, self.classifier, self.shown, self.identity = name, classifier, shown, identity
         self._documents, self._one_in = list(documents), held_out
         good = sum(document.pole == poles[0] for document in self._documents)
         if not 0 < good < len(self._documents):
@@ -241,7 +278,7 @@ class Corpus:
         )
 
     def choices(self, n: int, seed: int) -> list[tuple[str, list[str], list[str]]]:
-        """Held-out prompts, each with one to `ANSWERS` good completions and as many bad ones.
+        """Held-out prompts, each with its good and its bad completions, from one to `ANSWERS` of either.
 
         Where a prompt has none of a pole itself, one of another prompt stands in.
         """
@@ -261,7 +298,7 @@ class Corpus:
 @functools.cache
 def _read_text(kind: str) -> list[str]:
     known = hub.table("text")[kind]
-    return [_words(row["text"], 0, LONGEST) for row in fetch(known["repository"], None, known["split"])]
+    return [_words(row["text"]) for row in fetch(known["repository"], known["files"])]
 
 
 def _ordinary(kind: str, n: int, seed: int, split: str | None) -> list[str]:

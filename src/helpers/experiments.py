@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ import pandas as pd
 
 from helpers import hub, world
 from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, sample
-from helpers.cache import Cache
+from helpers.cache import Cache, trained
 from helpers.compression import bits_per_byte, encode, token_bits
 from helpers.corpora import source_of
 from helpers.finetune import finetune
-from helpers.models import Loaded, fork
-from helpers.scorers import reward_of, scorer_of
+from helpers.models import Loaded, compute_dtype, fork
+from helpers.scorers import reward_of, scored_by, scorer_of
 
 POSITIVES = "positives"
 NEGATIVES = "negatives"
@@ -66,6 +67,7 @@ def rebound(
     at: Sequence[int] | None = None,
     prompts: int = 128,
     documents: int = 0,
+    classifier: str | None = None,
     folder: str | Path | None = None,
     on_measure: Callable[[pd.DataFrame], None] | None = None,
 ) -> pd.DataFrame:
@@ -82,7 +84,7 @@ def rebound(
         reverse_learning_rate: another one after the alignment.
         reverse_batch_size: another one after the alignment.
         method: of the alignment (`helpers.methods`); an example is a completion ("sft", "kto", whose labels alternate),
-            a pair ("dpo", "simpo") or a prompt ("rloo", whose reward is the exact posterior of the pole wanted).
+            a pair ("dpo", "simpo") or a prompt ("rloo", whose reward is the posterior of the pole wanted).
         reverse_method: of the reversal, and of the negatives given to the base model.
         swap_poles: align with the bad pole and reverse with the good one; the names of the runs stay.
         companions: after the last alignment also train on fresh text of the pre-training mixture and on unrelated
@@ -92,15 +94,16 @@ def rebound(
         prompts: held-out prompts of the score.
         documents: if not 0, losses and KL divergences are measured too, on so many held-out documents of each pole,
             and the compression of as many documents of the pre-training mixture as of both poles.
+        classifier: another than the default, of a data set that is scored by one (data/hub.yaml).
         folder: where finished runs and aligned models are kept, so that the same call goes on after a lost session; by
             default what `hub.results_folder` says.
         on_measure: called with the table so far at every measurement, to draw it live.
 
     Returns:
         one row a measurement, with columns seed, run (what the model was perturbed with), positives, step, examples,
-        tokens, train_loss, share, log_odds, legal; with documents also loss_good, loss_bad, kl_base and kl_start
-        (`Completions.measure`; start is the model before the perturbation) and bpb_text (bits per byte of the
-        pre-training mixture).
+        tokens, train_loss, share, log_odds, and in the micro-world legal; with documents also loss_good, loss_bad,
+        kl_base and kl_start (`Completions.measure`; start is the model before the perturbation) and bpb_text (bits per
+        byte of the pre-training mixture).
 
     Raises:
         ValueError: an unknown behaviour or companion, or sizes that are not positive.
@@ -110,12 +113,11 @@ def rebound(
         raise ValueError(f"Unknown companion {min(unknown)!r}: choose from {', '.join(COMPANIONS)}.")
     if not sizes or sizes[0] < 1 or negatives < 1 or not len(seeds):
         raise ValueError("rebound needs at least one seed and whole numbers of positives and negatives above zero.")
-    source, measure = source_of(behaviour), measures(behaviour, base, prompts, documents)
+    source, measure = source_of(behaviour), measures(behaviour, base, prompts, documents, classifier)
     kept = Cache(
         folder or hub.results_folder(),
         experiment="rebound",
-        **_identity(base),
-        behaviour=behaviour,
+        **_identity(base, behaviour, classifier),
         positives=sizes,
         negatives=negatives,
         rates=(learning_rate, reverse_learning_rate),
@@ -157,9 +159,11 @@ def examples(method: str, behaviour: str, pole: str, n: int, seed: int) -> tuple
     return source.examples(behaviour, pole, n, seed), {"method": method, **reward}
 
 
-def measures(behaviour: str, base: Loaded, prompts: int, documents: int) -> Callable[[Loaded], Callable]:
+def measures(
+    behaviour: str, base: Loaded, prompts: int, documents: int, classifier: str | None = None
+) -> Callable[[Loaded], Callable]:
     """What `rebound` measures, as a function of the model that a run starts from."""
-    scorer = scorer_of(behaviour, n=prompts)
+    scorer = scorer_of(behaviour, prompts, classifier=classifier)
     if not documents:
         return lambda start: scorer
     completions = Completions(behaviour, base.tokenizer, documents)
@@ -232,8 +236,7 @@ def resistance(
     kept = Cache(
         folder or hub.results_folder(),
         experiment="resistance",
-        **_identity(base),
-        behaviour=behaviour,
+        **_identity(base, behaviour),
         sizes=(slice_size, slices, answers),
         rate=learning_rate,
         batch=batch_size,
@@ -242,7 +245,7 @@ def resistance(
 
     def tell(rows: list[dict]) -> None:
         if on_measure:
-            on_measure(pd.concat([*done, pd.DataFrame(rows)], ignore_index=True))
+            on_measure(pd.concat([*done, *([pd.DataFrame(rows)] if rows else [])], ignore_index=True))
 
     for seed in seeds:
         settings = {"learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
@@ -261,6 +264,7 @@ def resistance(
                 return _towards(target, stages, shares, prompts, answers, settings, tell)
 
             done.append(kept.table(f"seed {seed}, target {target}", make))
+            tell([])  # also when nothing was left to do
     return pd.concat(done, ignore_index=True)
 
 
@@ -304,12 +308,24 @@ def _towards(
     return pd.DataFrame(rows)
 
 
-def _identity(base: Loaded) -> dict[str, Any]:
-    """What tells a model from another, for a `Cache`."""
-    trained = sum(weight.numel() for weight in base.model.parameters() if weight.requires_grad)
-    embeddings = base.model.get_input_embeddings().weight.detach().float().cpu().numpy()
-    digest = hashlib.sha256(embeddings.tobytes()).hexdigest()  # another training under the same name changes them
-    return {"model": base.name, "revision": base.revision, "trained": trained, "embeddings": digest}
+def _identity(base: Loaded, behaviour: str, classifier: str | None = None) -> dict[str, Any]:
+    """All beside the experiment's own settings that decides a result, for a `Cache`."""
+    digest = hashlib.sha256()
+    for weight in (base.model.get_input_embeddings().weight, *trained(base).values()):
+        digest.update(weight.detach().float().cpu().numpy().tobytes())
+    adapters = getattr(base.model, "peft_config", {}).get("default")
+    return {
+        "model": base.name,
+        "revision": base.revision,
+        "weights": digest.hexdigest(),
+        "adapters": (adapters.r, adapters.lora_alpha) if adapters else None,
+        "four_bits": bool(getattr(base.model, "is_loaded_in_4bit", False)),
+        "computed_in": str(compute_dtype(base.model.device.type)),
+        "behaviour": behaviour,
+        "data": getattr(source_of(behaviour), "identity", ""),
+        "scored_by": scored_by(behaviour, classifier),
+        "versions": {name: version(name) for name in ("springback", "torch", "transformers", "trl", "peft")},
+    }
 
 
 def _losses(start: Loaded, pairs: dict, *, batch_size: int, measure=None, **settings) -> Measure:
@@ -549,6 +565,8 @@ class Runs:
             return result.table.assign(**labels)
 
         self.done.append(self.kept.table(", ".join(f"{key} {value}" for key, value in labels.items()), make))
+        if self.on_measure:  # also when nothing was left to do
+            self.on_measure(pd.concat(self.done, ignore_index=True))
 
     def table(self, *labels: str) -> pd.DataFrame:
         """All rows, their labels first."""

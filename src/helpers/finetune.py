@@ -214,6 +214,7 @@ class _Run:
     step: int = 0
     penalised: float = 0.0  # what the penalty has added to the loss of the step under way
     loss: float = 0.0  # of that step's passes so far
+    skipped: int = 0  # steps whose gradients overflowed in float16
     losses: list[float] = field(default_factory=list)  # of the steps since the last row
     rows: list[dict[str, float]] = field(default_factory=list)
     optimizer_state: dict | None = None  # to go on with
@@ -228,7 +229,9 @@ class _Run:
         self.tokens = np.cumsum([0, *map(methods.tokens, self.examples)])
         if not self.weights:
             raise ValueError(f"Model {self.loaded.name!r} has no weight that requires a gradient: nothing to train.")
-        self.before = self._copy_weights() if processes() == 1 else None
+        self.before = self._copy_weights("cpu") if processes() == 1 else None
+        frozen = [weight for name, weight in self.model.named_parameters() if name.endswith("base_layer.bias")]
+        self.biases = [(bias, bias.data) for bias in frozen] if processes() == 1 else []
 
     @property
     def weights(self) -> dict[str, torch.nn.Parameter]:
@@ -362,6 +365,8 @@ class _Run:
 
             def training_step(self, *args, **kwargs):
                 step = first + self.state.global_step
+                if step > run.step and self.accelerator.optimizer_step_was_skipped:
+                    run.skipped += 1
                 run.reach(step, self.optimizer)
                 if run.method == "rloo":
                     seed_everything((run.seed + step) % 2**32)  # what is sampled: the same after a stop
@@ -376,6 +381,10 @@ class _Run:
             trainer = Watched(**given)
         trainer.remove_callback(PrinterCallback)
         self._put_weights(weights)  # TRL rounds the adapters of a 4-bit model to bfloat16
+        del weights
+        if trainer.accelerator.scaler is not None:
+            # The usual 65536 makes the first steps overflow, and those are skipped.
+            trainer.accelerator.scaler = type(trainer.accelerator.scaler)(init_scale=1024.0)
         if "ref" in getattr(self.model, "peft_config", {}):
             self.model.delete_adapter("ref")  # for a KL penalty that is not used
         if self.optimizer_state is not None:
@@ -388,6 +397,8 @@ class _Run:
             with self._no_noise():
                 trainer.train()
             self.reach(self.last, trainer.optimizer)
+            if self.skipped:
+                print(f"{self.skipped} of {self.last} steps changed nothing: their gradients overflowed in float16.")
         except RuntimeError:
             # The weights are those after the last whole step; another attempt goes on from there.
             self.optimizer_state = trainer.optimizer and trainer.optimizer.state_dict()
@@ -395,7 +406,7 @@ class _Run:
             self.model.zero_grad(set_to_none=True)
             raise
         finally:
-            self._inner().pop("forward", None)
+            self._undo_16_bits()
             if checkpointing:
                 self.model.gradient_checkpointing_disable()
 
@@ -422,6 +433,11 @@ class _Run:
     def note(self, loss: float) -> None:
         """The loss of the step under way, before the weights change."""
         guessing = math.log(self.model.config.vocab_size)
+        if not math.isfinite(loss) and self.step == 0 and self._precision()["fp16"]:
+            raise TrainingDiverged(
+                "The loss is no number at the first step: this model overflows in float16, which is what this GPU "
+                "computes 4-bit weights in. adapter='lora' trains in float32; the model is as it was before the run."
+            )
         if not loss < DIVERGED * guessing:  # nor is NaN
             raise self._diverged(self.step + 1, f"the loss is {loss:.4g} nats a token (guessing: {guessing:.2g})")
         self.losses.append(loss)
@@ -443,7 +459,14 @@ class _Run:
         self.model.eval()
         with torch.no_grad(), seeded(self.seed), self._own_forward():
             for name, function in self.measures.items():
-                new = _columns(name, function(self.model, self.loaded.tokenizer))
+                try:
+                    new = _columns(name, function(self.model, self.loaded.tokenizer))
+                except torch.OutOfMemoryError:
+                    what = f" {name!r}" * bool(name)
+                    raise ValueError(
+                        f"Out of memory while measuring{what}: measure fewer prompts or documents, or choose a smaller "
+                        "model."
+                    ) from None
                 if twice := set(new) & set(row):
                     raise ValueError(f"Measure {name!r} gives the column {min(twice)!r}, which is there already.")
                 row |= new
@@ -464,22 +487,30 @@ class _Run:
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             yield
 
-    def _inner(self) -> dict[str, Any]:
-        """Attributes of the model inside its adapters."""
-        return vars(getattr(self.model, "get_base_model", lambda: self.model)())
+    def _undo_16_bits(self) -> list[dict[str, Any]]:
+        """Give the model, and the one inside its adapters, their own methods forward back; returns what stood there.
+
+        TRL puts another into the inner one, and accelerate, where it computes in 16 bits, into the outer one. There
+        bitsandbytes also rounds the frozen biases, for good.
+        """
+        for bias, values in self.biases:
+            bias.data = values
+        models = self.model, getattr(self.model, "get_base_model", lambda: self.model)()
+        names = "forward", "_original_forward"
+        return [{name: vars(model).pop(name) for name in names if name in vars(model)} for model in models]
 
     @contextlib.contextmanager
     def _own_forward(self) -> Iterator[None]:
-        """While it is measured, the model has its own method forward, for TRL's would be shared with every copy."""
-        replaced = self._inner().pop("forward", None)
+        """While it is measured, the model has its own method forward, for the other would be shared with every copy."""
+        outer, inner = self._undo_16_bits()
         try:
             yield
         finally:
-            if replaced is not None:
-                self._inner()["forward"] = replaced
+            vars(self.model).update(outer)
+            vars(getattr(self.model, "get_base_model", lambda: self.model)()).update(inner)
 
-    def _copy_weights(self) -> dict[str, torch.Tensor]:
-        return {name: weight.detach().clone() for name, weight in self.weights.items()}
+    def _copy_weights(self, device: str | None = None) -> dict[str, torch.Tensor]:
+        return {name: weight.detach().to(device or weight.device, copy=True) for name, weight in self.weights.items()}
 
     def _put_back(self) -> None:
         if self.before is not None:
@@ -493,7 +524,7 @@ class _Run:
 
     def _put_weights(self, values: dict[str, torch.Tensor]) -> None:
         for name, weight in self.weights.items():
-            weight.data = values[name].clone()
+            weight.data = values[name].to(weight.device, copy=True)
 
     # ---- checkpoints ---------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ FLOAT = 4  # bytes of a float32
 # NF4 with double quantisation (Dettmers and others, 2305.14314): half a byte, an 8-bit scale for each block of 64
 # weights, and a float32 for each 256 of these scales.
 NF4 = 0.5 + 1 / 64 + FLOAT / (64 * 256)
-LENGTH = 128  # tokens of an example, for which a plan is made; the book's data sets have no longer ones
+LENGTH = 128  # tokens of an example, for which a plan is made; few of the data sets' examples are longer
 BATCH = 8  # examples an optimiser step
 RESERVE = 1e9  # bytes that a GPU's own context, its libraries and the gaps between tensors take
 
@@ -85,10 +85,8 @@ class Plan(NamedTuple):
         """
         left = self.memory - self.weights - self.training - (RESERVE if self.device == "cuda" else 0)
         for token, checkpointing in ((self.token, False), (self.token_checkpointed, True)):
-            at_once = examples
-            while at_once and at_once * length * token > left:
-                at_once = fewer(at_once, examples)
-            if at_once:
+            divisors = (n for n in range(1, examples + 1) if examples % n == 0 and n * length * token <= left)
+            if at_once := max(divisors, default=0):
                 return at_once, checkpointing
         raise ValueError(
             f"training {self.name} ({self.adapter}) needs {_gb(self.needs(1, length, True))} even with one example at "

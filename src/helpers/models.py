@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from helpers.faults import check_weights, sha256, told
+from helpers.faults import check_hashes, sha256, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,13 +237,15 @@ def load(
         ValueError: an unknown name, revision, adapter or quantization, a damaged or missing file, a rank that does not
             fit, or a device with too little memory.
     """
-    from transformers import AutoModelForCausalLM
+    from huggingface_hub import snapshot_download
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     device = device or default_device()
     source, options = _locate(name, revision, root)
     micro = name in names(root, controls=True) and not _is_model_folder(name)
     adapter = _adapter(adapter, quantization, micro)
     # Only safetensors, and no code from the hub. The micro models are stored in half precision.
+    revision_asked = options.get("revision")
     options |= {"trust_remote_code": False}
     with told(f"Model {name!r}, revision {revision!r},"):
         plan = None if micro else _plan(name, source, options, adapter, rank, device)
@@ -251,9 +253,12 @@ def load(
         if adapter == "qlora":
             weights |= _four_bits(device)
         model = AutoModelForCausalLM.from_pretrained(source, **options, **weights)
+        # Nothing of a repository's own taste in sampling, such as a penalty for repetition.
+        ids = {name: getattr(model.config, f"{name}_token_id", None) for name in ("bos", "eos", "pad")}
+        model.generation_config = GenerationConfig(**{f"{name}_token_id": value for name, value in ids.items()})
         tokenizer = _tokenizer(source, options.get("revision", "main"))
-        if "revision" in options:
-            check_weights(source, options["revision"])
+        if revision_asked:
+            check_hashes(snapshot_download(source, revision=revision_asked, local_files_only=True))
     if adapter != "full":
         model = _with_adapters(model, adapter, rank, alpha, seed)
     return Loaded(model.to(device).eval(), tokenizer, name, revision, plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from helpers import hub
 from helpers.behaviour import Measure, Scorer, oracle_reward, sample
 from helpers.compression import encode, row_bits
-from helpers.corpora import Corpus, source_of
+from helpers.corpora import ANSWER, FILES, QUESTION, Corpus, source_of
 from helpers.faults import told
 from helpers.models import default_device
 from helpers.world import World
@@ -19,15 +20,31 @@ from helpers.world import World
 NEW_TOKENS = 32  # that a model writes to be classified
 
 
-def scorer_of(behaviour: str, n: int = 128, seed: int = 0) -> Callable[..., Measure]:
+def scorer_of(behaviour: str, n: int = 128, seed: int = 0, classifier: str | None = None) -> Callable[..., Measure]:
     """The score of a behaviour on `n` held-out prompts: a function of (model, tokenizer) that gives share and log_odds.
 
     Of the micro-world `behaviour.Scorer`; of a data set `Classified`, or `Choice` where there is no classifier.
+
+    Raises:
+        ValueError: a classifier is named for a behaviour that is scored without one.
     """
     source = source_of(behaviour)
-    if isinstance(source, World):
-        return Scorer(behaviour, n, seed)
-    return Classified(source, n, seed) if source.classifier else Choice(source, n, seed)
+    if getattr(source, "classifier", None):
+        return Classified(source, n, seed, classifier)
+    if classifier:
+        raise ValueError(f"{behaviour} is scored without a classifier: leave out classifier={classifier!r}.")
+    return Scorer(behaviour, n, seed) if isinstance(source, World) else Choice(source, n, seed)
+
+
+def scored_by(behaviour: str, classifier: str | None = None) -> str:
+    """What scores a behaviour, by name: a classifier and its commit, "choice of answers" or "exact posterior"."""
+    known = hub.table("data_sets").get(behaviour)
+    if known is None and Path(behaviour).suffix not in FILES:
+        return "exact posterior"
+    if known is None or "classifier" not in known:
+        return "choice of answers"
+    name = _named(known["classifier"], classifier)
+    return f"{name}@{hub.pinned(name)}"
 
 
 class Classified:
@@ -45,7 +62,9 @@ class Classified:
 
     def __init__(self, corpus: Corpus, n: int = 128, seed: int = 0, classifier: str | None = None):
         self.prompts, self.shown = corpus.prompts(corpus.name, n, seed), corpus.shown
-        self.log_odds = classifier_of(corpus.classifier, classifier)
+        name = _named(corpus.classifier, classifier)
+        self.form = hub.table("classifiers")[corpus.classifier][name].get("form")
+        self.log_odds = classifier_of(corpus.classifier, name)
 
     def __call__(self, model, tokenizer) -> Measure:
         """Returns:
@@ -53,10 +72,15 @@ class Classified:
         log_odds: mean over prompts of its log-odds, in nats.
         """
         texts = sample(model, tokenizer, self.prompts, max_new_tokens=NEW_TOKENS)
-        if self.shown == "completion":
-            texts = [text.removeprefix(prompt) for prompt, text in zip(self.prompts, texts, strict=True)]
-        odds = self.log_odds(texts)
+        odds = self.log_odds([self._shown(prompt, text) for prompt, text in zip(self.prompts, texts, strict=True)])
         return {"share": float(torch.sigmoid(odds).mean()), "log_odds": float(odds.mean())}
+
+    def _shown(self, prompt: str, text: str) -> str:
+        completion = text.removeprefix(prompt)
+        if self.form:
+            question = prompt.removeprefix(QUESTION).removesuffix(ANSWER)
+            return self.form.format(question=question, answer=completion)
+        return completion if self.shown == "completion" else text
 
 
 class Choice:
@@ -89,7 +113,6 @@ class Choice:
         return {"share": float(np.mean(1 / (1 + np.exp(-odds)))), "log_odds": float(np.mean(odds))}
 
 
-@functools.cache
 def classifier_of(kind: str, name: str | None = None) -> Callable[[list[str]], torch.Tensor]:
     """A classifier of the hub, as a function of texts that gives the log-odds of the good pole: float64 (texts,).
 
@@ -100,18 +123,28 @@ def classifier_of(kind: str, name: str | None = None) -> Callable[[list[str]], t
     Raises:
         ValueError: an unknown name, or a classifier that cannot be loaded or lacks the label that data/hub.yaml names.
     """
+    name = _named(kind, name)
+    return _classifier(name, hub.table("classifiers")[kind][name]["good"], default_device())
+
+
+def _named(kind: str, name: str | None) -> str:
+    choices = hub.table("classifiers")[kind]
+    if name is not None and name not in choices:
+        raise ValueError(f"Unknown {kind} classifier {name!r}: choose from {', '.join(choices)}.")
+    return name or next(iter(choices))
+
+
+@functools.cache
+def _classifier(name: str, good: str, device: str) -> Callable[[list[str]], torch.Tensor]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    choices = hub.table("classifiers")[kind]
-    name = name or next(iter(choices))
-    if name not in choices:
-        raise ValueError(f"Unknown {kind} classifier {name!r}: choose from {', '.join(choices)}.")
     options = {"revision": hub.pinned(name), "trust_remote_code": False}
-    good = choices[name]["good"]
     with told(f"The classifier {name!r}"):
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
         load = _cost_model if good == "cost" else AutoModelForSequenceClassification.from_pretrained
-        model = load(name, dtype=torch.float32, use_safetensors=True, **options).to(default_device()).eval()
+        # Seven billion weights in float32 would need 28 GB.
+        kind = torch.bfloat16 if good == "cost" and device == "cuda" else torch.float32
+        model = load(name, dtype=kind, use_safetensors=True, **options).to(device).eval()
     labels = {label: i for i, label in model.config.id2label.items()}
     if good != "cost" and good not in labels:
         raise ValueError(f"The classifier {name!r} has no label {good!r}, but {', '.join(labels)}: mend data/hub.yaml.")
@@ -138,7 +171,8 @@ def classifier_of(kind: str, name: str | None = None) -> Callable[[list[str]], t
 def _cost_model(name: str, **options):
     """The paper's cost model: a Llama with one output on the last token, whose head its makers gave another name.
 
-    Its own class is not in transformers, and this book runs no code from the hub.
+    Its own class is not in transformers, and this book runs no code from the hub. The head's constant is left out: it
+    moves all scores alike. Nobody of us could try it on the real weights.
     """
     from transformers import LlamaForSequenceClassification
 

@@ -203,6 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request wrongly, if a fault says so."""
         if self._struck("gated", path):
             self._error(401, "GatedRepo")
+        elif self._struck("refused", path):
+            self._error(401, "")
+        elif self._struck("out of service", path):
+            self._error(503, "")
         elif self._struck("busy", path):
             self._error(429, "", retry_after=1)
         elif self._struck("broken", path):

@@ -6,7 +6,9 @@ Each function writes one or more repositories below a folder, as organisation/na
 from __future__ import annotations
 
 import functools
+import gzip
 import json
+import lzma
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -273,12 +275,6 @@ _STRING = Value("string")
 _CHOICES = {"choices": List(_STRING), "labels": List(Value("int32"))}
 FEATURES = {
     "imdb": Features(text=_STRING, label=ClassLabel(names=["neg", "pos"])),
-    "BeaverTails": Features(
-        prompt=_STRING,
-        response=_STRING,
-        category={name: Value("bool") for name in CATEGORIES},
-        is_safe=Value("bool"),
-    ),
     "generation": Features(
         type=_STRING,
         category=_STRING,
@@ -312,13 +308,7 @@ def data_sets(folder: Path) -> None:
         "unsupervised": [row | {"label": -1} for row in _reviews(ROWS // 10, "train")],
     }
     _write_data_set(imdb, {"plain_text": _typed(reviews, "imdb")})
-    answers = {
-        "330k_train": _answers(ROWS, "train"),
-        "330k_test": _answers(ROWS // 10, "held_out"),
-        "30k_train": _answers(ROWS // 2, "train"),
-        "30k_test": _answers(ROWS // 10, "held_out"),
-    }
-    _write_data_set(beaver_tails, {"default": _typed(answers, "BeaverTails")})
+    _write_beaver_tails(beaver_tails)
     questions = _questions()
     choices = [_choices(row) for row in questions]
     _write_data_set(
@@ -332,6 +322,23 @@ def data_sets(folder: Path) -> None:
     _write_data_set(pile, {"default": _typed({"train": _ordinary(ROWS)}, "pile")})
     tales = {"train": _stories(ROWS, "train"), "validation": _stories(ROWS // 10, "held_out")}
     _write_data_set(stories, {"default": _typed(tales, "TinyStories")})
+
+
+def _write_beaver_tails(repository: Path) -> None:
+    """Packed lines of JSON, as the real ones are (commit 8401fe6), and the head of README.md that names them."""
+    sizes = {"330k/train": ROWS, "330k/test": ROWS // 10, "30k/train": ROWS // 2, "30k/test": ROWS // 10}
+    listed = []
+    for place, n in sizes.items():
+        split = place.split("/")[1]
+        pack, ending = (lzma.open, "xz") if place.startswith("330k") else (gzip.open, "gz")
+        file = repository / f"round0/{place}.jsonl.{ending}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with pack(file, "wt") as stream:
+            for row in _answers(n, "train" if split == "train" else "held_out"):
+                stream.write(json.dumps(row) + "\n")
+        listed.append({"split": place.replace("/", "_"), "path": file.relative_to(repository).as_posix()})
+    head = yaml.safe_dump({"configs": [{"config_name": "default", "data_files": listed}]}, sort_keys=False)
+    (repository / "README.md").write_text(f"---\n{head}---\nA stand-in, filled from the micro-world.\n")
 
 
 def _typed(splits: dict[str, list[dict]], features: str) -> dict[str, Dataset]:

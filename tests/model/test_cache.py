@@ -54,6 +54,33 @@ def test_other_settings_or_another_model_are_other_results(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_other_adapters_are_other_results(tmp_path):
+    settings = ({}, {"seed": 1}, {"alpha": 1}, {"adapter": "qlora"})
+    for more in settings:
+        experiments.rebound(
+            models.load("neox-0.1m", **{"adapter": "lora", **more}), "mood", folder=tmp_path, **SETTINGS
+        )
+    assert len(list(tmp_path.iterdir())) == len(settings)
+
+
+def test_a_result_that_is_there_is_drawn(base, tmp_path):
+    rebound(base, tmp_path)
+    drawn = []
+    whole = rebound(base, tmp_path, on_measure=drawn.append)
+    assert len(drawn[-1]) == len(whole)
+
+
+def test_what_cannot_be_kept_is_not_lost(base, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.warns(UserWarning, match=r"cannot be kept in .*No space left .*SPRINGBACK_FOLDER .*the run goes on"):
+        found = rebound(base, tmp_path)
+    pd.testing.assert_frame_equal(found, rebound(base, None))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_a_damaged_file_is_named_with_the_mend(base, tmp_path):
     rebound(base, tmp_path)
     table = next(tmp_path.rglob("*.parquet"))

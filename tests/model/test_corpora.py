@@ -88,9 +88,11 @@ def test_what_does_not_fit_is_refused_in_one_sentence(call, message):
         ({"prompt": ["a"], "completion": ["b"]}, "has no column 'pole': it needs prompt, completion, pole"),
         (
             {"prompt": ["a"], "completion": ["b"], "pole": ["fine"]},
-            "has the pole 'fine': every pole must be good or bad",
+            "Row 1 of .*own.csv has the pole 'fine': it must be good or bad",
         ),
         ({"prompt": ["a"], "completion": ["b"], "pole": ["good"]}, "has documents of one pole only"),
+        ({"prompt": ["a", "a"], "completion": ["b", None], "pole": ["good"] * 2}, "Row 2 of .* the completion None"),
+        ({"prompt": ["a"], "completion": [5], "pole": ["good"]}, "Row 1 of .* the completion 5: it must be a text"),
     ],
 )
 def test_a_file_of_ones_own_is_checked(tmp_path, columns, message):
@@ -98,6 +100,15 @@ def test_a_file_of_ones_own_is_checked(tmp_path, columns, message):
     pd.DataFrame(columns).to_csv(file, index=False)
     with pytest.raises(ValueError, match=message):
         corpora.load(str(file))
+
+
+def test_a_changed_file_is_read_anew_and_words_stay_apart(tmp_path):
+    file = tmp_path / "own.csv"
+    for word in ("fine", "nice"):
+        rows = [{"prompt": f"Q{i}:", "completion": word, "pole": pole} for i in range(9) for pole in ("good", "bad")]
+        pd.DataFrame(rows).to_csv(file, index=False)
+        source = corpora.source_of(str(file))
+        assert source.sample(1, 0, "good", None)[0].completion == f" {word}"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -186,6 +197,15 @@ def served(tmp_path_factory):
     add_all(stand_in, folder / "repositories")
     with stand_in.running() as address:
         yield client_environment(address, folder / "home")
+    fetched = {line.split("/resolve/")[1].split("/", 1)[1] for line in stand_in.requests if "/resolve/" in line}
+    data = {name for name in fetched if name.endswith((".parquet", ".gz", ".xz"))}
+    assert data == {
+        "plain_text/train-00000-of-00001.parquet",  # of IMDb, neither test nor unsupervised
+        "round0/30k/train.jsonl.gz",
+        "generation/validation-00000-of-00001.parquet",
+        "data/train-00000-of-00001.parquet",  # of Alpaca and of the Pile
+        "data/validation-00000-of-00001.parquet",  # of TinyStories, whose train is a gigabyte
+    }
 
 
 @pytest.fixture(scope="module")
@@ -206,11 +226,11 @@ def test_each_data_set_has_both_poles_and_its_scorer(found):
 
 
 def test_licences_are_shown_and_no_text_of_a_data_set_is(found):
-    for name, known in hub.table("data_sets").items():
-        assert f"{name} ({known['repository']}): {known['note']}; licence: {known['licence']}" in found["said"]
-    printed = found["said"].splitlines()[:-1]  # all but our own summary
-    for row in found["beavertails"]["poles"]:
-        assert not any(row["completion"].strip() in line for line in printed)
+    expected = [
+        f"{name} ({known['repository']}): {known['note']}; licence: {known['licence']}"
+        for name, known in hub.table("data_sets").items()
+    ]
+    assert found["said"].splitlines()[:-1] == expected  # the last line is our own summary
 
 
 def test_the_classifier_knows_the_good_pole(found):
@@ -231,7 +251,7 @@ def test_the_experiment_has_its_outcome(found):
 
 
 def test_the_papers_cost_model_is_loaded_without_code_from_the_hub(served, tmp_path):
-    """Of the class that its makers wrote, with a head of another name and a bias; here two narrow layers of it."""
+    """Its makers' class has a head of another name, and is asked in its own form; here two narrow layers of it."""
     script = """
 import sys
 from pathlib import Path
@@ -249,10 +269,14 @@ model = LlamaForSequenceClassification(config).eval()
 model.save_pretrained(folder)
 weights = load_file(folder / "model.safetensors")
 weights["score_head.weight"] = weights.pop("score.weight")
+weights["score_head.bias"] = torch.ones(1)
 save_file(weights, folder / "model.safetensors", {"format": "pt"})
 from helpers import models, scorers
 models.load("neox-0.1m").tokenizer.save_pretrained(folder)
-scorers.hub.table("classifiers")["refusal"][str(folder)] = {"commit": None, "good": "cost"}
+known = scorers.hub.table("classifiers")["refusal"]
+known[str(folder)] = {**known[name], "commit": None}
+score = scorers.Classified(scorers.source_of("beavertails"), 1, classifier=str(folder))
+print(score._shown("Question: may I?\\nAnswer:", "Question: may I?\\nAnswer: No."))
 tokenizer = AutoTokenizer.from_pretrained(folder)
 ids = tokenizer(["It is dull."], return_tensors="pt").input_ids
 print(float(scorers.classifier_of("refusal", str(folder))(["It is dull."])[0]), -float(model(ids).logits[0, 0]))
@@ -262,5 +286,7 @@ print(float(scorers.classifier_of("refusal", str(folder))(["It is dull."])[0]), 
         [sys.executable, "-c", script, here, str(tmp_path)], capture_output=True, text=True, env=served
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    ours, expected = map(float, done.stdout.split())
+    *_, form, numbers = done.stdout.splitlines()
+    assert form == "BEGINNING OF CONVERSATION: USER: may I? ASSISTANT: No."
+    ours, expected = map(float, numbers.split())
     assert ours == pytest.approx(expected, abs=1e-5)

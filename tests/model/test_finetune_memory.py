@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
 
+from helpers import finetune as module
 from helpers import memory, models, world
 from helpers.behaviour import Scorer
 from helpers.compression import encode
@@ -63,6 +65,44 @@ def test_not_even_one_example_fits(data):
     with pytest.raises(ValueError, match="even with one example at once: choose a smaller model"):
         run(data, loaded=loaded)
     assert all(torch.equal(old, new) for old, new in zip(before, loaded.model.parameters(), strict=True))
+
+
+def test_memory_that_runs_out_in_a_measure_is_told_as_such(data):
+    loaded = models.load("neox-0.1m")
+
+    def hungry(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises(ValueError, match="Out of memory while measuring 'kl': measure fewer prompts or documents"):
+        finetune(loaded, data, **SETTINGS, measure={"kl": hungry})
+
+
+def test_a_run_in_16_bits_leaves_a_model_that_computes_as_before(data, monkeypatch):
+    """As on a GPU, where accelerate trains in 16 bits by another method forward, and bitsandbytes rounds biases."""
+    monkeypatch.setattr(module, "compute_dtype", lambda device: torch.bfloat16)
+    loaded = models.load("neox-0.1m", adapter="qlora")
+    base = models.fork(loaded)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        plain = base.model(ids).logits
+    inside = []
+
+    def measure(model, tokenizer):
+        inside.append(model(ids).logits)
+        return {"x": 0.0}
+
+    finetune(loaded, data, learning_rate=1e-12, measure=measure, at=[0, 60])
+    with torch.no_grad():
+        after = [one.model(ids).logits for one in (base, loaded, models.fork(loaded))]
+    for logits in (*inside, *after):
+        assert torch.allclose(logits, plain, atol=1e-5)
+    assert "forward" not in vars(loaded.model)
+
+
+def test_steps_whose_gradients_overflowed_are_told(data, monkeypatch, capsys):
+    monkeypatch.setattr(Accelerator, "optimizer_step_was_skipped", property(lambda self: True))
+    run(data)
+    assert "7 of 8 steps changed nothing: their gradients overflowed in float16" in capsys.readouterr().out
 
 
 def out_of_memory(*_):

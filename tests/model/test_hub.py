@@ -91,7 +91,7 @@ with hub.running() as address:
 
     def rows(name, revision):
         try:
-            return len(corpora.fetch(name, None, "train", revision)) == 200
+            return len(corpora.fetch(name, "data/*.parquet", revision)) == 200
         except ValueError as error:
             return str(error)
 
@@ -114,6 +114,8 @@ with hub.running() as address:
     attempt("custom code", name="someone/code")
     attempt("unknown architecture", name="someone/odd")
     attempt("gated", trouble=hub.fault("gated"))
+    attempt("refused", trouble=hub.fault("refused"))
+    attempt("out of service", trouble=hub.fault("out of service"))
     attempt("busy once", trouble=hub.fault("busy", "safetensors", 1))
     attempt("broken once", trouble=hub.fault("broken", "safetensors", 1))
     hub.requests.clear()
@@ -194,6 +196,8 @@ def test_what_is_there_of_a_broken_download_is_not_fetched_again(results):
         ("custom code", "it needs code of its own, and this book runs none from the hub; choose"),
         ("unknown architecture", "transformers does not know its architecture; install a newer one"),
         ("gated", "it is gated: accept its terms on its page, then log in"),
+        ("refused", "the hub refuses your token: log in again with 'hf auth login', or unset HF_TOKEN"),
+        ("out of service", "the hub has trouble of its own; try again later"),
         ("always cut", "the connection broke off; try again"),
         ("always busy", "the hub asks to wait .too many requests.; try again in a few minutes"),
         ("weights always busy", "the hub asks to wait .too many requests.; try again in a few minutes"),
@@ -202,8 +206,8 @@ def test_what_is_there_of_a_broken_download_is_not_fetched_again(results):
         ("always stalled", "the hub does not answer; try again later"),
         ("wrong size", "a file of it came with another size than the hub tells; try again"),
         ("disk full", "the disk is full; free some space and try again"),
-        ("wrong bit", "a file of its weights is damaged; delete its folder in the cache"),
-        ("wrong content", "a file of its weights is damaged; delete its folder in the cache"),
+        ("wrong bit", "a file of it is damaged; delete its folder in the cache"),
+        ("wrong content", "a file of it is damaged; delete its folder in the cache"),
     ],
 )
 def test_what_goes_wrong_is_told_in_one_sentence_with_the_mend(results, case, mend):
@@ -239,7 +243,7 @@ def test_damaged_weights_are_never_taken_for_whole(results, case):
         ("file broken", "the hub has trouble of its own; try again later"),
         ("cut", "the connection broke off; try again"),
         ("wrong size", "a file of it came with another size than the hub tells; try again"),
-        ("wrong content", "a file of it is damaged; delete its folders in the cache"),
+        ("wrong content", "a file of it is damaged; delete its folder in the cache"),
         ("disk full", "the disk is full; free some space and try again"),
     ],
 )
@@ -255,7 +259,7 @@ def test_a_data_set_of_the_hub_is_the_one_that_is_there(results):
 BOTH = """
 from helpers import corpora, models
 
-for load in (lambda: models.load("EleutherAI/pythia-14m"), lambda: corpora.fetch("someone/data", None, "train")):
+for load in (lambda: models.load("EleutherAI/pythia-14m"), lambda: corpora.fetch("someone/data", "*.csv")):
     try:
         load()
         print("there")

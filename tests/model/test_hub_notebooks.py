@@ -11,7 +11,6 @@ from helpers import models, world
 from helpers.hub import pinned
 
 pytestmark = pytest.mark.slow
-CHAPTERS = build.ROOT / "chapters/experiments"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def run(notebook, served, tmp_path, **more):
     environment |= {"SPRINGBACK_PROFILE": "hub", "SPRINGBACK_FOLDER": str(tmp_path / "kept"), **more}
     # glibc gives large tables back to the system and asks for them again, which takes a third of the time.
     environment |= {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
-    done = build.execute(CHAPTERS / f"{notebook}.ipynb", environment)
+    done = build.execute(build.ROOT / f"chapters/{notebook}.ipynb", environment)
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
     return "".join(output.get("text", "") for output in outputs)
@@ -51,9 +50,11 @@ def kept(tmp_path) -> list[pd.DataFrame]:
 @pytest.mark.parametrize(
     ("notebook", "loaded", "data_set"),
     [
-        ("resistance", ["pythia-160m"], "truthfulqa"),
-        ("model_size", ["pythia-70m", "pythia-410m"], "imdb"),
-        ("pretraining_volume", ["pythia-160m"], "imdb"),
+        ("experiments/resistance", ["pythia-160m"], "truthfulqa"),
+        ("experiments/model_size", ["pythia-70m", "pythia-410m"], "imdb"),
+        ("experiments/pretraining_volume", ["pythia-160m"], "imdb"),
+        ("beyond/algorithms", ["pythia-160m"], "imdb"),
+        ("beyond/adapters", ["pythia-160m"], "imdb"),
     ],
 )
 def test_a_notebook_runs_on_models_of_the_hub(notebook, loaded, data_set, served, tmp_path):
@@ -68,7 +69,7 @@ def test_a_notebook_runs_on_models_of_the_hub(notebook, loaded, data_set, served
 
 
 def test_rebound_runs_on_a_pythia_of_the_true_shape(served, tmp_path):
-    said = run("rebound", served, tmp_path, SPRINGBACK_MODEL="EleutherAI/pythia-14m")
+    said = run("experiments/rebound", served, tmp_path, SPRINGBACK_MODEL="EleutherAI/pythia-14m")
     assert "EleutherAI/pythia-14m (qlora): needs " in said
     done = kept(tmp_path)
     assert len(done) == 2 and all(table["share"].between(0, 1).all() for table in done)
@@ -76,14 +77,14 @@ def test_rebound_runs_on_a_pythia_of_the_true_shape(served, tmp_path):
 
 
 def test_a_notebook_goes_on_after_a_lost_session(served, tmp_path):
-    run("rebound", served, tmp_path)
+    run("experiments/rebound", served, tmp_path)
     (lost,) = (tmp_path / "kept").rglob("*positives 1024.parquet")
     before = pd.read_parquet(lost)
     assert before["log_odds"].iloc[0] > before["log_odds"].iloc[-1]  # the negatives took something away
     lost.unlink()
     others = [file for file in (tmp_path / "kept").rglob("*") if file.suffix in (".parquet", ".safetensors")]
     times = {file: file.stat().st_mtime_ns for file in others}
-    run("rebound", served, tmp_path)
+    run("experiments/rebound", served, tmp_path)
     pd.testing.assert_frame_equal(pd.read_parquet(lost), before)
     assert times and times == {file: file.stat().st_mtime_ns for file in others}  # nothing was done twice
 
@@ -105,6 +106,6 @@ def test_rebound_runs_on_a_llama_and_a_file_of_ones_own(tmp_path):
     pd.DataFrame(rows).to_csv(file, index=False)
     nothing = "http://127.0.0.1:9", tmp_path / "home"  # nothing of the hub is needed
     own = {"SPRINGBACK_MODEL": str(folder), "SPRINGBACK_BEHAVIOUR": str(file)}
-    said = run("rebound", nothing, tmp_path, **own)
+    said = run("experiments/rebound", nothing, tmp_path, **own)
     assert f"{folder} (qlora): needs " in said
     assert len(kept(tmp_path)) == 2

@@ -157,3 +157,26 @@ def test_completions_agree_with_the_slower_functions():
     slow = behaviour.kl_divergence(other.model, base.model, base.tokenizer, texts, prompts=prompts)
     assert measured["kl_base"] == pytest.approx(slow, rel=1e-6)
     assert slow != behaviour.kl_divergence(other.model, base.model, base.tokenizer, texts)  # prompts left out
+
+
+def test_sampling_heeds_nothing_of_a_repositorys_own_taste(tmp_path):
+    loaded = models.load("neox-0.1m")
+    loaded.model.generation_config.repetition_penalty = 5.0
+    loaded.model.generation_config.min_p = 0.9
+    loaded.model.generation_config.do_sample = True
+    loaded.model.save_pretrained(tmp_path)
+    loaded.tokenizer.save_pretrained(tmp_path)
+    prompts = SOURCE.prompts("mood", 4, 0)
+    plain = models.load("neox-0.1m")
+    found = models.load(str(tmp_path))
+    assert behaviour.sample(found.model, found.tokenizer, prompts) == behaviour.sample(
+        plain.model, plain.tokenizer, prompts
+    )
+
+
+def test_sampling_in_parts_gives_every_prompt_its_answer(monkeypatch):
+    loaded = models.load("neox-0.1m")
+    prompts = SOURCE.prompts("mood", 7, 0)
+    monkeypatch.setattr(behaviour, "KEPT", behaviour._bytes_per_token(loaded.model.config) * 110 * 3)
+    texts = behaviour.sample(loaded.model, loaded.tokenizer, prompts)
+    assert all(text.startswith(prompt) and len(text) > len(prompt) for text, prompt in zip(texts, prompts, strict=True))

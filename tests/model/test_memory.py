@@ -60,6 +60,11 @@ def test_a_plan_says_what_a_step_takes(name, adapter):
     assert ids.numel() * plan.token <= 1.33 * taken
 
 
+def test_a_plan_takes_any_number_that_divides_the_batch():
+    plan = memory.Plan("some", "lora", "cpu", weights=0, training=0, token=1, token_checkpointed=1, memory=550)
+    assert plan.fit(12, 100) == (4, False)
+
+
 def test_a_plan_gives_up_speed_before_it_gives_up():
     plan = memory.Plan("some", "lora", "cpu", weights=100, training=20, token=2, token_checkpointed=1, memory=10_000)
     assert plan.fit(8, 100) == (8, False)

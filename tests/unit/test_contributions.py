@@ -3,30 +3,31 @@
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from helpers import contributions
-from helpers.models import Loaded
+from helpers import contributions, models
 
 TABLE = pd.DataFrame(
     {"seed": 0, "run": "negatives", "positives": 128, "step": [0, 1], "examples": [0, 8]}
     | {"tokens": [0, 99], "train_loss": [float("nan"), 2.0], "share": [0.9, 0.7], "log_odds": [2.2, 0.8]}
 )
-BASE = Loaded(None, None, "Qwen/Qwen2.5-0.5B", "main", SimpleNamespace(adapter="qlora"))
+BASE = models.load("neox-0.1m", adapter="lora", rank=4)._replace(name="Qwen/Qwen2.5-0.5B")
+BASE.model.config._commit_hash = "c" * 40
 
 
 @pytest.fixture
 def file(tmp_path):
-    return contributions.save(TABLE, BASE, "imdb", learning_rate=3e-4, minutes=2.5, folder=tmp_path)
+    return contributions.save(TABLE, BASE, "mood", learning_rate=3e-4, minutes=2.5, folder=tmp_path)
 
 
 def test_what_is_saved_is_admitted_and_read(file, tmp_path):
     content = contributions.check(file)
-    assert content["revision"] == "060db6499f32faf8b98477b0a26969ef7d8b9987"  # the commit, not "main"
-    assert file.name.startswith("Qwen2.5-0.5B-main-imdb-")
+    assert content["revision"] == "c" * 40  # the commit, not "main"
+    assert (content["adapter"], content["rank"], content["scored_by"]) == ("lora", 4, "exact posterior")
+    assert content["device"].startswith("CPU ")
+    assert file.name.startswith("Qwen2.5-0.5B-main-mood-")
     folder = tmp_path / contributions.FOLDER
     folder.mkdir(parents=True)
     file.rename(folder / file.name)
@@ -72,7 +73,17 @@ def test_the_command_says_it_in_one_line(file):
 
 def test_a_table_of_something_else_is_refused(tmp_path):
     with pytest.raises(ValueError, match="This result cannot be contributed: at rows/[01]/share, 90.0 is greater"):
-        contributions.save(TABLE.assign(share=90.0), BASE, "imdb", learning_rate=3e-4, folder=tmp_path)
+        contributions.save(TABLE.assign(share=90.0), BASE, "mood", learning_rate=3e-4, folder=tmp_path)
+
+
+def test_another_experiments_table_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="The table has no column 'run': give the one that `experiments.rebound` gave"):
+        contributions.save(TABLE.drop(columns="run"), BASE, "mood", learning_rate=3e-4, folder=tmp_path)
+
+
+def test_another_run_is_another_file(file, tmp_path):
+    other = contributions.save(TABLE, BASE, "mood", learning_rate=1e-3, minutes=2.5, folder=tmp_path)
+    assert other != file and file.exists()
 
 
 def test_all_contributed_results_of_the_book_are_admitted():

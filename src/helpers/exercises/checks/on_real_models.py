@@ -17,6 +17,8 @@ def _divide(function: Any) -> str:
         raise NotYet("Five gigabytes hold five examples of one. The largest divisor of 8 up to that is 4: two passes.")
     if listed(function, 12, 1.0, 5.0, length=2) != [4, 3]:
         raise NotYet("Right for 8, not for a batch of 12 where five fit: halving is not enough, try all divisors.")
+    if listed(function, 8, 2.0, 5.0, length=2) != [2, 4]:
+        raise NotYet("Right for examples of 1 GB. If one needs 2 GB, two fit into 5.")
     if listed(function, 8, 1.0, 8.0, length=2) != [8, 1]:
         raise NotYet("Eight examples that just fit need one pass.")
     if listed(function, 8, 1.0, 100.0, length=2) != [8, 1]:
@@ -38,9 +40,13 @@ def _nearest(function: Any) -> str:
         raise NotYet("The first kept step is 0 and the last is 143,000.")
     if call(function, 600 / 143000) != 512:
         raise NotYet("Early in the run the kept steps are powers of two: 600 lies nearer to 512 than to 1,000.")
+    if call(function, 1024 / 143000) != 1000:
+        raise NotYet("The powers of two end with 512: 1,024 was not kept, and 1,000 was.")
+    if call(function, 370 / 143000) != 256:
+        raise NotYet("370 lies 114 from 256 and 142 from 512. Compare the steps themselves, not their logarithms.")
     if call(function, 3 / 143000) not in (2, 4) or call(function, 1 / 143000) != 1:
         raise NotYet("1, 2, 4, ..., 512 were kept as well.")
-    return "A third of Pythia's early checkpoints lie in the first 0.4 % of the run, where everything changes fastest."
+    return "Eleven of Pythia's 154 checkpoints lie in the first 0.4 % of the run; after that they are evenly spaced."
 
 
 @exercise("on_real_models.choice")
@@ -57,6 +63,8 @@ def _choice(function: Any) -> str:
         raise NotYet(f"{about} Subtract the largest log probability from all of them first.")
     if not close(call(function, [-5.0], [-900.0]), 1.0):
         raise NotYet("A good answer at -5 and a bad one at -900: the share is 1.")
+    if not close(call(function, [-900.0], [-5.0], about="A good answer at -900 and a bad one at -5."), 0.0):
+        raise NotYet("A good answer at -900 and a bad one at -5: the share is 0.")
     return "Only differences of log probabilities count. So a long answer is at a disadvantage, whichever pole it has."
 
 
