@@ -1,6 +1,6 @@
 """Do our calls fit the oldest and the newest versions that pyproject.toml admits? `make drift`.
 
-For each a new environment is made by uv, and the tests named run in it: tests/colab by default.
+For each a new environment is made by uv, and tests run in it.
 """
 
 import argparse
@@ -11,12 +11,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# Our calls one by one, and what stands on most of them.
+TESTS = ["tests/colab", *(f"tests/model/test_{name}.py" for name in ("models", "methods", "finetune_memory"))]
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tests", nargs="*", default=["tests/colab"])
+    parser.add_argument("tests", nargs="*", default=TESTS)
     parser.add_argument("--only", choices=RESOLUTIONS, help="one end of the ranges")
     parser.add_argument("--python", default=sys.executable, help="for the environments")
     parser.add_argument("--torch", help="version to have, where an end of our range is too large to fetch")

@@ -151,7 +151,8 @@ def test_gradient_checkpointing_changes_nothing_but_the_rounding(data, monkeypat
     monkeypatch.setattr(memory.Plan, "fit", lambda *_: (4, True))
     found = run(data, loaded=loaded._replace(plan=plan))
     pd.testing.assert_frame_equal(found.table, run(data, adapter="lora").table, rtol=1e-3)
-    assert not loaded.model.get_base_model().is_activation_checkpointing
+    inside = [getattr(module, "gradient_checkpointing", False) for module in loaded.model.modules()]
+    assert not any(inside)
 
 
 def test_copies_share_what_is_not_trained():
