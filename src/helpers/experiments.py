@@ -243,7 +243,10 @@ def resistance(
     )
     done: list[pd.DataFrame] = []
 
+    told: list[int] = []
+
     def tell(rows: list[dict]) -> None:
+        told.append(len(rows))
         if on_measure:
             on_measure(pd.concat([*done, *([pd.DataFrame(rows)] if rows else [])], ignore_index=True))
 
@@ -263,8 +266,10 @@ def resistance(
             def make(stages=stages, shares=shares, target=target, prompts=prompts, settings=settings) -> pd.DataFrame:
                 return _towards(target, stages, shares, prompts, answers, settings, tell)
 
+            told.clear()
             done.append(kept.table(f"seed {seed}, target {target}", make))
-            tell([])  # also when nothing was left to do
+            if not told:  # nothing was left to do, and all the same there is something to draw
+                tell([])
     return pd.concat(done, ignore_index=True)
 
 
@@ -549,7 +554,10 @@ class Runs:
             if self.on_measure:
                 self.on_measure(pd.concat([*self.done, table.assign(**labels)], ignore_index=True))
 
+        made = []
+
         def make() -> pd.DataFrame:
+            made.append(run)
             result = finetune(
                 model,
                 data,
@@ -565,7 +573,7 @@ class Runs:
             return result.table.assign(**labels)
 
         self.done.append(self.kept.table(", ".join(f"{key} {value}" for key, value in labels.items()), make))
-        if self.on_measure:  # also when nothing was left to do
+        if self.on_measure and not made:  # nothing was left to do, and all the same there is something to draw
             self.on_measure(pd.concat(self.done, ignore_index=True))
 
     def table(self, *labels: str) -> pd.DataFrame:
