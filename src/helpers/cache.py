@@ -6,9 +6,6 @@ settings has a folder of its own, in which `settings.json` says which. Files app
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.models import Loaded, fork
+from helpers import results
+from helpers.models import Loaded, fork, trained
 
 
 class Cache:
@@ -25,7 +23,7 @@ class Cache:
 
     Args:
         folder: where to keep them; None to keep nothing.
-        settings: all that decides the results.
+        settings: all that decides the results, as plain values, which JSON can hold.
 
     Raises:
         ValueError: the folder cannot be written to.
@@ -35,11 +33,10 @@ class Cache:
         self.folder = None
         if folder is None:
             return
-        said = json.dumps(settings, indent=1, sort_keys=True, default=str)
-        self.folder = Path(folder) / hashlib.sha256(said.encode()).hexdigest()[:12]
+        self.folder = Path(folder) / results.digest(settings)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "settings.json").write_text(said + "\n")
+            (self.folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
         except OSError as error:
             raise ValueError(
                 f"Results cannot be kept in {folder} ({error.strerror}): set SPRINGBACK_FOLDER to another folder."
@@ -52,7 +49,7 @@ class Cache:
         file = self.folder / f"{name}.parquet"
         if not file.exists():
             made = make()
-            self._keep(file, made.to_parquet)
+            self._keep(file, lambda: results.to_bytes(made))
             return made
         try:
             return pd.read_parquet(file)
@@ -62,7 +59,7 @@ class Cache:
     def models(self, names: Sequence[str], base: Loaded, make: Callable[[], Sequence[Loaded]]) -> list[Loaded]:
         """Copies of `base` after training, by name: as they were kept, else made and kept, all of them together."""
         from safetensors import SafetensorError
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import load_file, save
 
         if self.folder is None:
             return list(make())
@@ -70,8 +67,8 @@ class Cache:
         if not all(file.exists() for file in files):
             made = list(make())
             for file, loaded in zip(files, made, strict=True):
-                weights = {name: weight.detach().contiguous() for name, weight in trained(loaded).items()}
-                self._keep(file, functools.partial(save_file, weights))
+                weights = {name: weight.detach().contiguous() for name, weight in trained(loaded.model).items()}
+                self._keep(file, lambda weights=weights: save(weights))
             return made
         kept = []
         for file in files:
@@ -80,28 +77,19 @@ class Cache:
                 weights = load_file(file)
             except (OSError, SafetensorError):
                 raise ValueError(f"{file} is damaged: delete it to train that model again.") from None
-            for name, weight in trained(loaded).items():
+            for name, weight in trained(loaded.model).items():
                 weight.data.copy_(weights[name])
             kept.append(loaded)
         return kept
 
     @staticmethod
-    def _keep(file: Path, write: Callable[[Path], object]) -> None:
-        """Write a file whole or not at all. What cannot be kept is told, and the result is not lost for that."""
-        partial = file.with_suffix(".partial")
+    def _keep(file: Path, content: Callable[[], bytes]) -> None:
+        """Keep a file. If that fails it is told, and the result is not lost for it."""
         try:
-            write(partial)
-            partial.replace(file)
-        except Exception as error:  # pyarrow and safetensors have errors of their own for a full disk
-            with contextlib.suppress(OSError):
-                partial.unlink()
+            results.put(file, content())
+        except OSError as error:
             warnings.warn(
-                f"{file.name} cannot be kept in {file.parent} ({error}): free some space, or set SPRINGBACK_FOLDER to "
-                "another folder; the run goes on.",
+                f"{file.name} cannot be kept in {file.parent} ({error.strerror}): free some space, or set "
+                "SPRINGBACK_FOLDER to another folder; the run goes on.",
                 stacklevel=3,
             )
-
-
-def trained(loaded: Loaded) -> dict:
-    """The weights that fine-tuning changes, by name."""
-    return {name: weight for name, weight in loaded.model.named_parameters() if weight.requires_grad}

@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import helpers
-from helpers.models import Loaded, data_root
+from helpers import results
+from helpers.models import Loaded, adapter_of, data_root
 from helpers.scorers import scored_by
 
 FOLDER = "results/contributed"  # inside data/
@@ -93,13 +91,12 @@ def save(
     """
     if missing := [column for column in ROW if column not in table]:
         raise ValueError(f"The table has no column {missing[0]!r}: give the one that `experiments.rebound` gave.")
-    adapters = getattr(base.model, "peft_config", {}).get("default")
-    four_bits = getattr(base.model, "is_loaded_in_4bit", False)
+    adapter = adapter_of(base.model)
     content = {
         "model": base.name,
         "revision": getattr(base.model.config, "_commit_hash", None) or base.revision,
-        "adapter": "qlora" if four_bits else "lora" if adapters else "full",
-        "rank": adapters.r if adapters else None,
+        "adapter": adapter.kind,
+        "rank": adapter.rank,
         "behaviour": behaviour,
         "scored_by": scored_by(behaviour, classifier),
         "prompts": prompts,
@@ -107,14 +104,12 @@ def save(
         "batch_size": batch_size,
         "minutes": minutes,
         **_machine(base.model.device.type),
-        "packages": {name: version(name) for name in ("torch", "transformers", "trl", "peft", "bitsandbytes")}
-        | {"springback": helpers.__version__},
+        "packages": results.versions(),
         "date": datetime.date.today().isoformat(),
         "rows": json.loads(table[list(ROW)].to_json(orient="records", double_precision=6)),
     }
     _check(content, "This result")
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-    parts = (base.name.split("/")[-1], base.revision, Path(behaviour).stem, content["device"], digest)
+    parts = (base.name.split("/")[-1], base.revision, Path(behaviour).stem, content["device"], results.digest(content))
     name = "-".join("".join(c if c.isalnum() or c == "." else "-" for c in part) for part in parts)
     file = Path(folder) / f"{name}.json"
     file.write_text(json.dumps(content, indent=1) + "\n")

@@ -21,7 +21,7 @@ from helpers.compression import bits_per_byte
 from helpers.experiments import NEGATIVES, Runs, examples, stages_of
 from helpers.finetune import Penalty
 from helpers.methods import tokenize
-from helpers.models import Loaded, fork
+from helpers.models import Loaded, fork, trained
 
 BENIGN = "another behaviour"
 _MANY = (0, 32, 64, 128, 192, 256, 384, 512)
@@ -46,7 +46,7 @@ def fisher(loaded: Loaded, data) -> dict[str, torch.Tensor]:
         ValueError: data that `finetune` would refuse.
     """
     model = loaded.model
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    weights = trained(model)
     squares = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     for row in tokenize(data, loaded):
         ids, labels = (torch.tensor([row[key]], device=model.device) for key in ("input_ids", "labels"))
@@ -64,7 +64,7 @@ def l2(loaded: Loaded, stiffness: float) -> Penalty:
     Raises:
         ValueError: a stiffness that is no finite number of zero or more.
     """
-    return _anchor(loaded, stiffness, dict.fromkeys(_trained(loaded), 1.0))
+    return _anchor(loaded, stiffness, dict.fromkeys(trained(loaded.model), 1.0))
 
 
 def ewc(loaded: Loaded, stiffness: float, information: dict[str, torch.Tensor] | None) -> Penalty:
@@ -78,7 +78,7 @@ def ewc(loaded: Loaded, stiffness: float, information: dict[str, torch.Tensor] |
     Raises:
         ValueError: no Fisher information, or none for some weight.
     """
-    missing = [name for name in _trained(loaded) if name not in (information or {})]
+    missing = [name for name in trained(loaded.model) if name not in (information or {})]
     if missing:
         raise ValueError(
             f"ewc has no Fisher information for the weight {missing[0]!r}: "
@@ -87,14 +87,10 @@ def ewc(loaded: Loaded, stiffness: float, information: dict[str, torch.Tensor] |
     return _anchor(loaded, stiffness, information)
 
 
-def _trained(loaded: Loaded) -> list[str]:
-    return [name for name, weight in loaded.model.named_parameters() if weight.requires_grad]
-
-
 def _anchor(loaded: Loaded, stiffness: float, information: dict[str, Any]) -> Penalty:
     if not (math.isfinite(stiffness) and stiffness >= 0):
         raise ValueError(f"stiffness must be a finite number of zero or more, not {stiffness}.")
-    kept = {name: loaded.model.get_parameter(name).detach().clone() for name in _trained(loaded)}
+    kept = {name: loaded.model.get_parameter(name).detach().clone() for name in trained(loaded.model)}
 
     def penalty(model) -> torch.Tensor:
         terms = [

@@ -10,20 +10,19 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers import hub, world
+from helpers import hub, results, world
 from helpers.behaviour import Completions, Measure, Scorer, kl_divergence, sample
-from helpers.cache import Cache, trained
+from helpers.cache import Cache
 from helpers.compression import bits_per_byte, encode, token_bits
 from helpers.corpora import source_of
 from helpers.finetune import finetune
-from helpers.models import Loaded, compute_dtype, fork
+from helpers.models import Loaded, adapter_of, compute_dtype, fork, trained
 from helpers.scorers import reward_of, scored_by, scorer_of
 
 POSITIVES = "positives"
@@ -124,7 +123,7 @@ def rebound(
         batches=(batch_size, reverse_batch_size),
         methods=(method, reverse_method),
         swap_poles=swap_poles,
-        at=at,
+        at=at and list(at),
         measured=(prompts, documents),
     )
     runs = Runs(measure, on_measure, reverse_learning_rate or learning_rate, reverse_batch_size or batch_size, kept)
@@ -316,20 +315,18 @@ def _towards(
 def _identity(base: Loaded, behaviour: str, classifier: str | None = None) -> dict[str, Any]:
     """All beside the experiment's own settings that decides a result, for a `Cache`."""
     digest = hashlib.sha256()
-    for weight in (base.model.get_input_embeddings().weight, *trained(base).values()):
+    for weight in (base.model.get_input_embeddings().weight, *trained(base.model).values()):
         digest.update(weight.detach().float().cpu().numpy().tobytes())
-    adapters = getattr(base.model, "peft_config", {}).get("default")
     return {
         "model": base.name,
         "revision": base.revision,
         "weights": digest.hexdigest(),
-        "adapters": (adapters.r, adapters.lora_alpha) if adapters else None,
-        "four_bits": bool(getattr(base.model, "is_loaded_in_4bit", False)),
+        "adapter": adapter_of(base.model),
         "computed_in": str(compute_dtype(base.model.device.type)),
         "behaviour": behaviour,
         "data": getattr(source_of(behaviour), "identity", ""),
         "scored_by": scored_by(behaviour, classifier),
-        "versions": {name: version(name) for name in ("springback", "torch", "transformers", "trl", "peft")},
+        "versions": results.versions(),
     }
 
 

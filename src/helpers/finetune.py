@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import memory, methods
+from helpers import memory, methods, results
 from helpers.methods import Reward, tokenize
-from helpers.models import Loaded, compute_dtype, fork, seed_everything, seeded
+from helpers.models import Loaded, adapter_of, compute_dtype, fork, seed_everything, seeded, trained
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -236,7 +236,7 @@ class _Run:
     @property
     def weights(self) -> dict[str, torch.nn.Parameter]:
         """Those that are trained. FSDP puts others in their place."""
-        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        return trained(self.model)
 
     def table(self) -> pd.DataFrame:
         """The rows so far."""
@@ -413,7 +413,7 @@ class _Run:
     def _precision(self) -> dict[str, bool]:
         """How to train on a base of 4 bits on a GPU: float16 needs its gradients scaled, lest the small ones vanish."""
         kind = compute_dtype(self.model.device.type)
-        small = getattr(self.model, "is_loaded_in_4bit", False) and kind != torch.float32
+        small = adapter_of(self.model).kind == "qlora" and kind != torch.float32
         return {"bf16": small and kind == torch.bfloat16, "fp16": small and kind == torch.float16}
 
     def reach(self, step: int, optimizer) -> None:
@@ -557,17 +557,10 @@ class _Run:
         }
         buffer = io.BytesIO()  # straight to the file, torch would hide what the system says of a full disk
         torch.save(content, buffer)
-        partial = self.file.with_suffix(".partial")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
-                stream.write(buffer.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(self.file)
+            results.put(self.file, buffer.getvalue())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
             raise OSError(
                 f"The checkpoint {self.file} cannot be written ({error.strerror}): free some space or choose another "
                 "folder; the model is as it was before the run."

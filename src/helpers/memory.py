@@ -147,13 +147,15 @@ def free(device: str) -> int:
 
 
 def _without_values(config, adapter: str = "full", rank: int = 8):
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
     from transformers import AutoModelForCausalLM
+
+    from helpers.models import lora
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
         if adapter != "full":
-            model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=rank))
+            model = get_peft_model(model, lora(rank))
     return model
 
 

@@ -339,8 +339,37 @@ def compute_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
+class Adapter(NamedTuple):
+    """What fine-tuning trains of a model: "full", or "lora" or "qlora" with their rank and scale."""
+
+    kind: str
+    rank: int | None = None
+    alpha: float | None = None
+
+
+def adapter_of(model) -> Adapter:
+    """What fine-tuning trains of this model."""
+    config = getattr(model, "peft_config", {}).get("default")
+    if config is None:
+        return Adapter("full")
+    return Adapter("qlora" if getattr(model, "is_loaded_in_4bit", False) else "lora", config.r, config.lora_alpha)
+
+
+def lora(rank: int, alpha: float | None = None):
+    """PEFT's configuration of the adapters that `load` lays on every linear layer."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        target_modules="all-linear",
+        r=rank,
+        lora_alpha=2 * rank if alpha is None else alpha,
+        lora_dropout=0.0,
+    )
+
+
 def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: int):
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model, prepare_model_for_kbit_training
 
     width = model.config.hidden_size
     if not isinstance(rank, int) or not 1 <= rank <= width:
@@ -348,16 +377,9 @@ def _with_adapters(model, adapter: str, rank: int, alpha: float | None, seed: in
     if adapter == "qlora":
         # Checkpointing would cost a third of the time to save memory that small models do not need.
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        target_modules="all-linear",
-        r=rank,
-        lora_alpha=2 * rank if alpha is None else alpha,
-        lora_dropout=0.0,
-    )
     with seeded(seed), warnings.catch_warnings():  # PEFT asks transformers for an attribute by its old name
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        return get_peft_model(model, config)
+        return get_peft_model(model, lora(rank, alpha))
 
 
 def fork(loaded: Loaded) -> Loaded:
@@ -367,6 +389,11 @@ def fork(loaded: Loaded) -> Loaded:
     """
     frozen = {id(weight): weight for weight in loaded.model.parameters() if not weight.requires_grad}
     return loaded._replace(model=copy.deepcopy(loaded.model, frozen))
+
+
+def trained(model) -> dict[str, torch.nn.Parameter]:
+    """The weights that fine-tuning changes, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def parameters(model, trainable: bool = False) -> int:

@@ -18,6 +18,7 @@ import helpers
 if TYPE_CHECKING:
     import pandas as pd
 
+LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 PROVENANCE = ("configuration", "springback", "torch", "transformers", "trl", "machine")
 
 
@@ -26,17 +27,22 @@ def digest(configuration: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def versions() -> dict[str, str]:
+    """Of this book and of the libraries that train."""
+    return {"springback": helpers.__version__, **{name: version(name) for name in LIBRARIES}}
+
+
 def provenance(configuration: dict[str, Any]) -> dict[str, str]:
     """The columns of `PROVENANCE` for rows that are made here and now with these settings."""
     import torch
 
     from helpers.models import default_device
 
-    libraries = {name: version(name) for name in ("torch", "transformers", "trl")}
+    libraries = {name: made_with for name, made_with in versions().items() if name in PROVENANCE}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     if default_device() == "cuda":
         machine += f", {torch.cuda.get_device_name()}"
-    return {"configuration": digest(configuration), "springback": helpers.__version__, **libraries, "machine": machine}
+    return {"configuration": digest(configuration), **libraries, "machine": machine}
 
 
 def write(name: str, table: pd.DataFrame, configurations: list[dict[str, Any]], root: Path | None = None) -> Path:
@@ -107,11 +113,16 @@ def to_bytes(table: pd.DataFrame) -> bytes:
 def put(file: Path, content: bytes) -> None:
     """Write a file, whole or not at all. What a process leaves that is killed meanwhile is called *.partial."""
     partial = file.with_name(f"{file.stem}.{os.getpid()}.partial")
-    with partial.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
 
 
 @contextlib.contextmanager

@@ -448,7 +448,7 @@ def test_a_damaged_checkpoint_is_refused(base, data, tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_is_said_before_anything_is_computed(base, data, tmp_path):
-    (tmp_path / "finetune.partial").symlink_to("/dev/full")
+    (tmp_path / f"finetune.{os.getpid()}.partial").symlink_to("/dev/full")
     model = models.fork(base)
     with pytest.raises(OSError, match="finetune.pt cannot be written .No space left on device.: free some"):
         finetune(model, data, folder=tmp_path, measure={"": lambda *_: pytest.fail("measured")}, at=[8], **SETTINGS)
