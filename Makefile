@@ -51,10 +51,10 @@ setup-cell: $(INSTALLED) ## put the set-up cell, made from _config.yml's address
 	@$(BIN)/python book/build.py --write-setup-cell
 
 colab: $(INSTALLED) ## run the set-up cell where Colab's packages are there already (network; options: TRY="--torch 2.13.0")
-	@$(BIN)/python tests/colab/try_setup.py $(TRY)
+	@$(BIN)/python tests/versions/colab.py $(TRY)
 
 drift: $(INSTALLED) ## test our calls with the oldest and the newest versions that pyproject.toml admits (network; TRY=...)
-	@$(BIN)/python tests/colab/drift.py $(TRY)
+	@$(BIN)/python tests/versions/drift.py $(TRY)
 
 clean: ## remove what the book was built from and to; installed packages and unfinished trainings stay
 	rm -rf _build/html _build/.doctrees _build/source _build/executed

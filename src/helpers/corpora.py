@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from helpers import hub, world
-from helpers.faults import check_hashes, sha256, told
-from helpers.world import Behaviour, Document, is_held_out
+from helpers.hub_errors import check_hashes, sha256, told
+from helpers.source import Behaviour, Document, Source, choose
+from helpers.world import is_held_out
 
 FILES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 COLUMNS = ("prompt", "completion", "pole")
@@ -161,7 +162,7 @@ def _alpaca(rows) -> Iterator[Row]:
 _READERS = {"imdb": _imdb, "beavertails": _beavertails, "truthfulqa": _truthfulqa, "alpaca": _alpaca}
 
 
-class Corpus:
+class Corpus(Source):
     """One behaviour's documents of both poles. One prompt in `held_out` is kept from training.
 
     Attributes:
@@ -188,94 +189,46 @@ class Corpus:
             raise ValueError(f"{name} has documents of one pole only: it needs both, {' and '.join(poles)}.")
         self.behaviours = {name: Behaviour(name, *poles, good / len(self._documents))}
 
-    def _choose(self, behaviour: str, pole: str | None = None) -> Behaviour:
-        if behaviour not in self.behaviours:
-            raise ValueError(f"Unknown behaviour {behaviour!r}: this data set has {self.name}.")
-        known = self.behaviours[behaviour]
-        if pole is not None and pole not in known.poles:
-            raise ValueError(f"Unknown pole {pole!r} of {behaviour}: choose from {', '.join(known.poles)}.")
-        return known
-
     def _drawn(self, pole: str | None, n: int | None, seed: int, split: str | None) -> list[Document]:
         """Documents in an order drawn from `seed`; None for all that there are."""
         kept = [d for d in self._documents if pole in (None, d.pole) and self._in_split(d.prompt, split)]
-        n = len(kept) if n is None else n
-        if n > len(kept):
-            what = f"{split or ''} documents" + f" of the pole {pole!r}" * (pole is not None)
-            raise ValueError(f"{self.name} has only {len(kept)} {what}, not {n}: ask for fewer.")
-        order = np.random.Generator(np.random.PCG64(seed)).permutation(len(kept))[:n]
-        return [kept[i] for i in order]
+        what = f"{split or ''} documents" + f" of the pole {pole!r}" * (pole is not None)
+        return _first(_shuffled(kept, seed), len(kept) if n is None else n, f"{self.name} has", what)
 
     def _in_split(self, key: str, split: str | None) -> bool:
         if split not in ("train", "held_out", None):
             raise ValueError(f"Unknown split {split!r}; choose one of train, held_out, None (both).")
         return split is None or is_held_out(key, self._one_in) == (split == "held_out")
 
-    # ---- what experiments ask of a source; see the methods of the same names in `world.World` ------------------
-
     def component(self, behaviour: str, pole: str) -> str:
-        self._choose(behaviour, pole)
-        return pole
+        return choose(
+            {p: p for p in choose(self.behaviours, behaviour, "behaviour").poles}, pole, f"pole of {behaviour}"
+        )
 
     def sample(self, n: int, seed: int, mixture: str | None = None, split: str | None = "train") -> list[Document]:
-        """Documents of one pole (`component`), or ordinary text."""
+        """Documents of one pole, or ordinary text."""
         if mixture is not None:
             return self._drawn(mixture, n, seed, split)
         return [Document(text, TEXT, None, "", text) for text in _ordinary("fresh", n, seed, split)]
 
     def prompts(self, behaviour: str, n: int, seed: int, split: str | None = "held_out") -> list[str]:
-        self._choose(behaviour)
+        choose(self.behaviours, behaviour, "behaviour")
         unique = list(dict.fromkeys(d.prompt for d in self._drawn(None, None, seed, split)))
-        if n > len(unique):
-            raise ValueError(f"{self.name} has only {len(unique)} {split or ''} prompts, not {n}: ask for fewer.")
-        return unique[:n]
-
-    def text(self, n: int, seed: int, mixture: str | None = None, split: str | None = "train"):
-        from datasets import Dataset
-
-        return Dataset.from_dict({"text": [document.text for document in self.sample(n, seed, mixture, split)]})
+        return _first(unique, n, f"{self.name} has", f"{split or ''} prompts")
 
     def unrelated(self, n: int, seed: int):
         from datasets import Dataset
 
         return Dataset.from_dict({"text": _ordinary("unrelated", n, seed, None)})
 
-    def examples(self, behaviour: str, pole: str, n: int, seed: int, split: str | None = "train"):
-        from datasets import Dataset
+    def _prompted(self, behaviour: str, pole: str, n: int, seed: int, split: str | None) -> list[Document]:
+        return self._drawn(self.component(behaviour, pole), n, seed, split)
 
-        self._choose(behaviour, pole)
-        drawn = self._drawn(pole, n, seed, split)
-        return Dataset.from_list([{"prompt": d.prompt, "completion": d.completion} for d in drawn])
-
-    def preferences(self, behaviour: str, n: int, seed: int, split: str | None = "train", chosen: str | None = None):
-        """Pairs. The rejected completion is of the same prompt if there is one, else of any prompt."""
-        from datasets import Dataset
-
-        poles = self._choose(behaviour, chosen).poles
-        chosen = chosen or poles[0]
-        others = self._drawn(poles[chosen == poles[0]], None, seed, split)
+    def _others(self, behaviour: str, pole: str, documents: list[Document], seed: int, split: str | None) -> list[str]:
+        """Of the same prompt if there is one, else of any prompt."""
+        others = self._drawn(pole, None, seed, split)
         same = {document.prompt: document for document in others}
-        rows = [
-            {
-                "prompt": d.prompt,
-                "chosen": d.completion,
-                "rejected": same.get(d.prompt, others[i % len(others)]).completion,
-            }
-            for i, d in enumerate(self._drawn(chosen, n, seed, split))
-        ]
-        return Dataset.from_list(rows)
-
-    def labelled(self, behaviour: str, n: int, seed: int, split: str | None = "train", desirable: str | None = None):
-        from datasets import Dataset
-
-        poles = self._choose(behaviour, desirable).poles
-        desirable = desirable or poles[0]
-        other = poles[desirable == poles[0]]
-        drawn = {pole: self._drawn(pole, -(-n // 2), seed, split) for pole in (desirable, other)}
-        rows = [(pole, drawn[pole][i // 2]) for i in range(n) for pole in [other if i % 2 else desirable]]
-        return Dataset.from_list(
-            [{"prompt": d.prompt, "completion": d.completion, "label": pole == desirable} for pole, d in rows]
-        )
+        return [same.get(d.prompt, others[i % len(others)]).completion for i, d in enumerate(documents)]
 
     def choices(self, n: int, seed: int) -> list[tuple[str, list[str], list[str]]]:
         """Held-out prompts, each with its good and its bad completions, from one to `ANSWERS` of either.
@@ -303,9 +256,14 @@ def _read_text(kind: str) -> list[str]:
 
 def _ordinary(kind: str, n: int, seed: int, split: str | None) -> list[str]:
     texts = [t for t in _read_text(kind) if split is None or is_held_out(t, 5) == (split == "held_out")]
-    if n > len(texts):
-        raise ValueError(
-            f"{hub.table('text')[kind]['repository']} has only {len(texts)} texts, not {n}: ask for fewer."
-        )
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(texts))[:n]
-    return [texts[i] for i in order]
+    return _first(_shuffled(texts, seed), n, f"{hub.table('text')[kind]['repository']} has", "texts")
+
+
+def _shuffled(items: list, seed: int) -> list:
+    return [items[i] for i in np.random.Generator(np.random.PCG64(seed)).permutation(len(items))]
+
+
+def _first(items: list, n: int, has: str, what: str) -> list:
+    if n > len(items):
+        raise ValueError(f"{has} only {len(items)} {what}, not {n}: ask for fewer.")
+    return items[:n]

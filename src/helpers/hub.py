@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from helpers.faults import told
+from helpers.hub_errors import told
 from helpers.models import data_root, verify
 
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts a reader's own

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from helpers.faults import check_hashes, sha256, told
+from helpers.hub_errors import check_hashes, sha256, told
 
 if TYPE_CHECKING:
     import pandas as pd

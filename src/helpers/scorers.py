@@ -13,7 +13,7 @@ from helpers import hub
 from helpers.behaviour import Measure, Scorer, oracle_reward, sample
 from helpers.compression import encode, row_bits
 from helpers.corpora import ANSWER, FILES, QUESTION, Corpus, source_of
-from helpers.faults import told
+from helpers.hub_errors import told
 from helpers.models import default_device
 from helpers.world import World
 

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.source import Behaviour, Document, Source, choose
+
 END = "<|endoftext|>"  # ends every document; the tokenizer also puts it in front of one
 GRAMMAR = Path(__file__).with_name("grammar.toml")
 MAX_DOCUMENTS = 10_000_000
@@ -34,31 +36,6 @@ _SLOT = re.compile(r"(?P<kind>\w+)(?:!(?P<other>\w+))?(?:\.(?P<relation>\w+))?(?
 _WEIGHT = re.compile(r"(\d+) (.*)", re.DOTALL)
 _FACT_SEED = 2406
 _UNBOUND = -1
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """One behaviour: its name, its good and bad pole, and the share of the good pole in pre-training text."""
-
-    name: str
-    good: str
-    bad: str
-    good_share: float
-
-    @property
-    def poles(self) -> tuple[str, str]:
-        return (self.good, self.bad)
-
-
-@dataclass(frozen=True)
-class Document:
-    """One text. ``pole`` is None for ordinary text, and then ``prompt`` is empty."""
-
-    text: str
-    domain: str
-    pole: str | None
-    prompt: str
-    completion: str
 
 
 @dataclass(frozen=True)
@@ -157,13 +134,7 @@ def _check_count(n: int, what: str = "n") -> None:
         raise ValueError(f"{what} must be a whole number from 1 to {MAX_DOCUMENTS:,}, not {n!r}.")
 
 
-def _choose(options, name: str, what: str):
-    if name not in options:
-        raise ValueError(f"Unknown {what} {name!r}; choose one of {', '.join(map(str, options))}.")
-    return options[name]
-
-
-class World:
+class World(Source):
     """A probabilistic grammar with exact probabilities. See ``grammar.toml`` for the notation.
 
     Args:
@@ -540,7 +511,7 @@ class World:
     def _poles(self, behaviour: str, prior: float) -> tuple[Behaviour, Mixture]:
         if not 0 < prior < 1:
             raise ValueError(f"prior must lie between 0 and 1, not {prior!r}.")
-        chosen = _choose(self.behaviours, behaviour, "behaviour")
+        chosen = choose(self.behaviours, behaviour, "behaviour")
         shares = (((behaviour, chosen.good), prior), ((behaviour, chosen.bad), 1 - prior))
         return chosen, Mixture(shares)
 
@@ -608,7 +579,7 @@ class World:
         default = self.grammar.get("mixture", {}).get("domains", dict.fromkeys(self.domains, 1.0))
         domains = default if domains is None else domains
         for name, weight in domains.items():
-            _choose(dict.fromkeys(self.domains, True), name, "domain")
+            choose(dict.fromkeys(self.domains, True), name, "domain")
             if not (math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"The weight of domain {name!r} must be zero or more, not {weight!r}.")
         total = math.fsum(domains.values())
@@ -616,7 +587,7 @@ class World:
             raise ValueError("At least one domain needs a weight above zero.")
         shares_good = {name: behaviour.good_share for name, behaviour in self.behaviours.items()}
         for name, share in (good or {}).items():
-            _choose(self.behaviours, name, "behaviour")
+            choose(self.behaviours, name, "behaviour")
             if not 0 <= share <= 1:
                 raise ValueError(f"The share of the good pole of {name!r} must lie between 0 and 1, not {share!r}.")
             shares_good[name] = share
@@ -640,10 +611,10 @@ class World:
         Raises:
             ValueError: unknown domain or pole.
         """
-        _choose(dict.fromkeys(self.domains, True), domain, "domain")
+        choose(dict.fromkeys(self.domains, True), domain, "domain")
         if domain in self.behaviours:
             poles = self.behaviours[domain].poles
-            _choose(dict.fromkeys(poles, True), pole, f"pole of {domain}")
+            choose(dict.fromkeys(poles, True), pole, f"pole of {domain}")
         elif pole is not None:
             raise ValueError(f"{domain!r} is ordinary text and has no poles, so {pole!r} does not fit.")
         return Mixture((((domain, pole), 1.0),))
@@ -756,7 +727,7 @@ class World:
 
     def prompts(self, behaviour: str, n: int, seed: int, split: str | None = "held_out") -> list[str]:
         """Prompts that end at the decision point: the next token shows the pole. Held-out ones by default."""
-        good = _choose(self.behaviours, behaviour, "behaviour").good
+        good = choose(self.behaviours, behaviour, "behaviour").good
         return [document.prompt for document in self._prompted(behaviour, good, n, seed, split)]
 
     def complete(self, prefix: str, seed: int, mixture: Mixture | None = None) -> str:
@@ -772,63 +743,12 @@ class World:
         _, stack, environment = self._pick_one(options, uniforms)
         return "".join(self._derive(stack, environment, uniforms)[0])
 
-    # ---- data sets in the shapes that TRL expects ----------------------------------------------------------
-
-    def text(self, n: int, seed: int, mixture: Mixture | None = None, split: str | None = "train"):
-        """Language-modelling data: ``datasets.Dataset`` with the column ``text``. Arguments as in `sample`."""
-        from datasets import Dataset
-
-        return Dataset.from_dict({"text": [document.text for document in self.sample(n, seed, mixture, split)]})
-
     def unrelated(self, n: int, seed: int):
-        """Stories, which are about no behaviour: ``datasets.Dataset`` with the column ``text``."""
         return self.text(n, seed, self.component("stories"))
 
-    def examples(self, behaviour: str, pole: str, n: int, seed: int, split: str | None = "train"):
-        """One pole's examples: ``datasets.Dataset`` with ``prompt`` and ``completion``.
-
-        The split goes by prompt, so that no held-out prompt is ever trained on.
-        """
-        from datasets import Dataset
-
-        documents = self._prompted(behaviour, pole, n, seed, split)
-        return Dataset.from_list([{"prompt": d.prompt, "completion": d.completion} for d in documents])
-
-    def preferences(self, behaviour: str, n: int, seed: int, split: str | None = "train", chosen: str | None = None):
-        """Preference pairs: ``datasets.Dataset`` with ``prompt``, ``chosen`` (good unless named), ``rejected``."""
-        from datasets import Dataset
-
-        poles = _choose(self.behaviours, behaviour, "behaviour").poles
-        chosen = poles[0] if chosen is None else chosen
-        documents = self._prompted(behaviour, chosen, n, seed, split)
-        rejected = self.component(behaviour, poles[1] if chosen == poles[0] else poles[0])
-        rows = [
-            {
-                "prompt": d.prompt,
-                "chosen": d.completion,
-                "rejected": self.complete(d.prompt, seed + i, rejected),
-            }
-            for i, d in enumerate(documents)
-        ]
-        return Dataset.from_list(rows)
-
-    def labelled(self, behaviour: str, n: int, seed: int, split: str | None = "train", desirable: str | None = None):
-        """Completions of both poles in turn: ``datasets.Dataset`` with ``prompt``, ``completion`` and ``label``.
-
-        The label is True for the desirable pole, which is the good one unless named.
-        """
-        from datasets import Dataset
-
-        poles = _choose(self.behaviours, behaviour, "behaviour").poles
-        desirable = poles[0] if desirable is None else desirable
-        other = poles[1] if desirable == poles[0] else poles[0]
-        drawn = {pole: iter(self._prompted(behaviour, pole, -(-n // 2), seed, split)) for pole in (desirable, other)}
-        rows = []
-        for i in range(n):
-            pole = other if i % 2 else desirable
-            document = next(drawn[pole])
-            rows.append({"prompt": document.prompt, "completion": document.completion, "label": pole == desirable})
-        return Dataset.from_list(rows)
+    def _others(self, behaviour: str, pole: str, documents: list[Document], seed: int, split: str | None) -> list[str]:
+        other = self.component(behaviour, pole)
+        return [self.complete(document.prompt, seed + i, other) for i, document in enumerate(documents)]
 
     # ---- facts ---------------------------------------------------------------------------------------------
 

@@ -9,13 +9,13 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from hub import Hub, client_environment
-from hub_repositories import add_all
+from stand_in import Hub, client_environment
+from stand_in_repositories import serve_all
 
 from helpers import corpora, hub, models, scorers, world
 from helpers.compression import encode
 from helpers.corpora import Corpus
-from helpers.world import Document
+from helpers.source import Document
 
 
 def document(prompt, completion, pole):
@@ -68,8 +68,8 @@ def test_choices_have_answers_of_both_poles():
     ("call", "message"),
     [
         (lambda: CORPUS.examples("b", "yes", 61, 0), "b has only .* train documents of the pole 'yes', not 61"),
-        (lambda: CORPUS.examples("b", "perhaps", 1, 0), "Unknown pole 'perhaps' of b: choose from yes, no"),
-        (lambda: CORPUS.examples("c", "yes", 1, 0), "Unknown behaviour 'c': this data set has b"),
+        (lambda: CORPUS.examples("b", "perhaps", 1, 0), "Unknown pole of b 'perhaps'; choose one of yes, no"),
+        (lambda: CORPUS.examples("c", "yes", 1, 0), "Unknown behaviour 'c'; choose one of b"),
         (lambda: CORPUS.prompts("b", 99, 0), "b has only .* held_out prompts, not 99"),
         (lambda: CORPUS.prompts("b", 1, 0, "test"), "Unknown split 'test'"),
         (lambda: Corpus("b", ("yes", "no"), ROWS[::2]), "b has documents of one pole only"),
@@ -192,11 +192,11 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    folder, stand_in = tmp_path_factory.mktemp("hub"), Hub()
-    add_all(stand_in, folder / "repositories")
+def served(tmp_path_factory, repositories):
+    stand_in = Hub()
+    serve_all(stand_in, repositories)
     with stand_in.running() as address:
-        yield client_environment(address, folder / "home")
+        yield client_environment(address, tmp_path_factory.mktemp("home"))
     fetched = {line.split("/resolve/")[1].split("/", 1)[1] for line in stand_in.requests if "/resolve/" in line}
     data = {name for name in fetched if name.endswith((".parquet", ".gz", ".xz"))}
     assert data == {

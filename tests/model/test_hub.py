@@ -1,4 +1,4 @@
-"""Loading from the hub: real calls of the real clients, to a stand-in on loopback that can go wrong (hub.py)."""
+"""Loading from the hub: real calls of the real clients, to a stand-in on loopback that can go wrong (stand_in.py)."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub import Hub, client_environment
+from stand_in import Hub, client_environment
 
 HERE = Path(__file__).parent
 
@@ -18,7 +18,7 @@ import contextlib, errno, io, json, os, shutil, sys, tempfile, time
 from pathlib import Path
 
 sys.path.insert(0, {here!r})
-from hub import Hub, client_environment
+from stand_in import Hub, client_environment
 
 # The clients wait between tries, a minute in all; here a twentieth of that.
 wait = time.sleep

@@ -3,8 +3,8 @@
 import build
 import pandas as pd
 import pytest
-from hub import Hub, client_environment
-from hub_repositories import add_all, language_model
+from stand_in import Hub, client_environment
+from stand_in_repositories import language_model, serve_all
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import models, world
@@ -14,14 +14,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served(tmp_path_factory, repositories):
     """Address and cache of a hub whose pythia-14m has the true shape; its other Pythias are our micro models.
 
     They are of Pythia's architecture and can read the data sets, which are filled from the micro-world: so the
     experiments have an outcome.
     """
     folder, hub = tmp_path_factory.mktemp("hub"), Hub()
-    add_all(hub, folder / "repositories")
+    serve_all(hub, repositories)
     hub.add("EleutherAI/pythia-14m", language_model(folder / "true", "EleutherAI/pythia-14m"))
     for name, micro in (("pythia-70m", "neox-0.1m"), ("pythia-160m", "neox-0.4m"), ("pythia-410m", "neox-1m")):
         for revision in ("main", pinned(f"EleutherAI/{name}")):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Our calls one by one, and what stands on most of them.
-TESTS = ["tests/colab", *(f"tests/model/test_{name}.py" for name in ("models", "methods", "finetune_memory"))]
+TESTS = ["tests/versions", *(f"tests/model/test_{name}.py" for name in ("models", "methods", "finetune_memory"))]
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 
 

@@ -1,4 +1,4 @@
-"""The stand-in's repositories (hub_repositories.py) have what the real ones have, and the real clients load them."""
+"""The stand-in's repositories have what the real ones have, and the real clients load them."""
 
 import json
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 import torch
-from hub import Hub, client_environment
-from hub_repositories import CONFIGURATIONS, add_all, language_model, sentiment_classifier
+from stand_in import Hub, client_environment
+from stand_in_repositories import CONFIGURATIONS, language_model, sentiment_classifier, serve_all
 from transformers import AutoConfig, AutoModelForCausalLM
 
 # Parameters, and of the tokenizer: class, length, end and padding.
@@ -103,10 +103,10 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory, repositories):
     """What the clients found in a process of their own: they read the hub's address when they are imported."""
     hub, folder = Hub(), tmp_path_factory.mktemp("hub")
-    add_all(hub, folder / "repositories")
+    serve_all(hub, repositories)
     hub.add("EleutherAI/pythia-14m", language_model(folder, "EleutherAI/pythia-14m", "small", seed=1), "step1000")
     asked = {"models": list(LANGUAGE_MODELS), "data sets": list(DATA_SETS), "text": TEXT}
     with hub.running() as address:

@@ -1,6 +1,6 @@
-"""Repositories for the stand-in of the hub (hub.py), in the shape of those that the book names, filled from our world.
+"""Repositories for the stand-in of the hub (stand_in.py), shaped as those that the book names, filled from our world.
 
-Each function writes one or more repositories below a folder, as organisation/name; `add_all` serves all of them.
+Each function writes one or more repositories below a folder, as organisation/name; `serve_all` serves all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import yaml
 from datasets import ClassLabel, Dataset, Features, List, Value
-from hub import Hub
+from stand_in import Hub
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
@@ -31,7 +31,7 @@ ROWS = 3000
 # ---- language models ---------------------------------------------------------------------------------------
 # Configurations as in config.json of each repository. Checked against quotations of it in public repositories: of
 # the whole file for Qwen2.5-0.5B and SmolLM2-135M, of the shape for Pythia-70m. The shapes of Pythia's other sizes
-# are confirmed by their known numbers of parameters (test_hub_repositories.py).
+# are confirmed by their known numbers of parameters (test_stand_in_repositories.py).
 
 _PYTHIA = {
     "architectures": ["GPTNeoXForCausalLM"],
@@ -554,18 +554,21 @@ def _train_classifier(repository: Path, settings: dict, texts: list[str], labels
 # ---- all of them -------------------------------------------------------------------------------------------
 
 
-def add_all(hub: Hub, folder: Path, weights: str = "small") -> None:
-    """Write every repository of this file below a folder, and serve it; `weights` as in `language_model`."""
+CLASSIFIERS = (SENTIMENT, REJECTION)
+
+
+def write_all(folder: Path) -> None:
+    """Write every repository of this file below a folder; the language models are small."""
     for name in CONFIGURATIONS:
-        _add(hub, name, language_model(folder, name, weights))
-    _add(hub, SENTIMENT, sentiment_classifier(folder))
-    _add(hub, REJECTION, rejection_classifier(folder))
+        language_model(folder, name, "small")
+    sentiment_classifier(folder)
+    rejection_classifier(folder)
     data_sets(folder)
-    for name in DATA_SETS:
-        _add(hub, name, folder / name, kind="datasets")
 
 
-def _add(hub: Hub, name: str, repository: Path, kind: str = "models") -> None:
-    """As "main", and as the commit that the book asks for in its place."""
-    for revision in ("main", pinned(name)):
-        hub.add(name, repository, revision, kind)
+def serve_all(hub: Hub, folder: Path) -> None:
+    """Serve what `write_all` wrote, as "main" and as the commit that the book asks for in its place."""
+    for kind, names in (("models", (*CONFIGURATIONS, *CLASSIFIERS)), ("datasets", DATA_SETS)):
+        for name in names:
+            for revision in ("main", pinned(name)):
+                hub.add(name, folder / name, revision, kind)
