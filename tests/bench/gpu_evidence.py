@@ -27,7 +27,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,7 +39,6 @@ from helpers import hub, memory, models, results
 
 LEARNING_RATE = 2e-4
 SAVED_AS = {"gpt_neox": torch.float16, "qwen2": torch.bfloat16}  # in which Pythia and Qwen2.5 lie on the hub
-PACKAGES = ("accelerate", "bitsandbytes", "datasets", "peft")  # beside those of results.PROVENANCE
 
 
 class Settings(NamedTuple):
@@ -172,10 +170,6 @@ def peaks(device: str) -> dict:
     }
 
 
-def trained_weights(model) -> int:
-    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-
-
 def kind(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
@@ -209,7 +203,7 @@ def _finetune(loaded, batch: int, tokens: int, steps: int, seed: int) -> tuple[d
         "planned_gradient_checkpointing": checkpointing,
         "planned_gb": loaded.plan.needs(at_once, tokens, checkpointing) / 1e9,
         "planned_reserve_gb": memory.RESERVE / 1e9 if device == "cuda" else 0.0,  # in planned_gb, in no peak_gb
-        "trained_weights": trained_weights(loaded.model),
+        "trained_weights": models.parameters(loaded.model, trainable=True),
         "multiplied_in": kind(models.compute_dtype(device)),
         **peaks(device),
     }
@@ -261,7 +255,7 @@ def trl_defaults(folder: str, settings: Settings, device: str) -> dict:
     return {
         "examples_at_once": min(examples for _, examples in passes),
         "gradient_checkpointing": arguments.gradient_checkpointing,
-        "trained_weights": trained_weights(trainer.model),
+        "trained_weights": models.parameters(trainer.model, trainable=True),
         "multiplied_in": kind(quantized.bnb_4bit_compute_dtype),
         **peaks(device),
         **speed(passes, settings, device),
@@ -392,7 +386,7 @@ PARTS: dict[str, Callable[..., dict]] = {
 def about(settings: Settings, device: str) -> dict:
     """Where the numbers come from."""
     found = results.provenance(settings._asdict())
-    found |= {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    found |= {"python": platform.python_version(), **results.versions()}
     if device == "cpu":
         return found | {"device": "cpu"}
     gpu = torch.cuda.get_device_properties(0)
