@@ -18,7 +18,7 @@ import helpers
 if TYPE_CHECKING:
     import pandas as pd
 
-LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
+LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets")
 PROVENANCE = ("configuration", "springback", "torch", "transformers", "trl", "machine")
 
 
