@@ -20,6 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import edition
+import lint
 import metadata
 import nbformat
 import sources
@@ -276,6 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         check_setup_cells()
         paths = pages()
+        lint.check_all(paths)
         chapters = [path for path in paths if path.suffix == ".ipynb"]
         if not chosen.stored:
             run_changed(chapters)
