@@ -144,7 +144,7 @@ WRONG = {
     ),
     "dead section": (
         lambda b: replace(b.cells[-2], "#what-else", "#nothing"),
-        "cell 14: .* two.md has no section 'nothing'",
+        "cell 14: .* chapters/two.md has no section 'nothing'",
     ),
     "dead image": (lambda b: replace(b.cells[-2], "a.svg", "b.svg"), "cell 14: the link to b.svg is dead"),
 }
