@@ -1,8 +1,8 @@
 """Does the set-up cell work where Colab's packages are there already? `make colab`.
 
-For each Python a new environment gets the versions of colab.txt and runs a notebook of the student edition, told that it
-is on Colab: its set-up cell installs the branch of that edition, made here, instead of the public one. Then we see what
-the install has changed.
+For each Python a new environment gets the versions of colab.txt and runs a notebook of the student edition, told that
+it is on Colab: its set-up cell installs the branch of that edition, made here, instead of the public one. Then we see
+what the install has changed.
 """
 
 from __future__ import annotations
