@@ -20,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from book_error import BookError
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -38,10 +39,6 @@ ENVIRONMENT = {
     "SPRINGBACK_PROGRESS": "off",  # no bars and half-drawn curves in a page
     "TOKENIZERS_PARALLELISM": "false",
 }
-
-
-class BookError(Exception):
-    """What is wrong and where, in one sentence for the person at the keyboard."""
 
 
 def setup_cell() -> str:
@@ -208,7 +205,7 @@ def stage(paths: list[Path], outputs: Path) -> None:
         paths: the pages.
         outputs: folder of the notebooks with outputs: _build/executed, or the root for the stored ones.
     """
-    wanted = {ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "book/springback_book.py", *paths}
+    wanted = {ROOT / "_config.yml", ROOT / "_toc.yml", *ROOT.glob("book/*.py"), *paths}
     for folder in ("chapters", "book/static", "book/vendor"):
         others = (ROOT / folder).rglob("*")
         wanted.update(path for path in others if path.is_file() and path.suffix != ".ipynb")

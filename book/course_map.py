@@ -1,0 +1,199 @@
+"""The chapters at a glance, from what each says of itself: the directives `{prerequisites}`, a graph, and `{chapters}`,
+a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import escape
+from itertools import count
+from pathlib import Path
+from textwrap import wrap
+from typing import NamedTuple
+
+import nbformat
+import yaml
+from book_error import BookError
+from docutils import nodes
+from metadata import head_of, metadata_of
+from sphinx.util.docutils import SphinxDirective
+
+BACK_MATTER = "chapters/back/"  # pages that are no chapters
+
+
+class Chapter(NamedTuple):
+    """A chapter, and what its head and its last run say."""
+
+    page: str  # its file, from the book's root
+    part: str
+    name: str  # its title, up to the question
+    question: str  # the rest of the title, with the colon that may stand before it
+    needs: list[str]  # keys of chapters()
+    helps: list[str]
+    minutes: int  # to read
+    seconds: int | None  # to run, where the notebook holds them
+
+
+def chapters(root: Path) -> dict[str, Chapter]:
+    """The chapters of the book in a folder, in reading order, by their files without a suffix.
+
+    Raises:
+        BookError: if the head of one cannot be read, or leads to a chapter that _toc.yml does not name.
+    """
+    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    files = [(toc["root"], toc["parts"][0]["caption"])]
+    files += [(entry["file"], part["caption"]) for part in toc["parts"] for entry in part["chapters"]]
+    found = {file: _chapter(root, file, part) for file, part in files if not file.startswith(BACK_MATTER)}
+    found[toc["root"]] = found[toc["root"]]._replace(name="Welcome")  # its title is the book's
+    for chapter in found.values():
+        for other in (*chapter.needs, *chapter.helps):
+            if other not in found:
+                raise BookError(f"{chapter.page}, row Needs: _toc.yml has no chapter {other}; mend the link.")
+    return found
+
+
+def _chapter(root: Path, file: str, part: str) -> Chapter:
+    path = next((root / f"{file}{end}" for end in (".ipynb", ".md") if (root / f"{file}{end}").is_file()), None)
+    if path is None:
+        raise BookError(f"_toc.yml names {file}, but there is no {file}.ipynb and no {file}.md.")
+    notebook = nbformat.read(path, as_version=4) if path.suffix == ".ipynb" else None
+    title = head_of(path, notebook).partition("\n")[0].removeprefix("# ")
+    name, question = re.match(r"([^:?]*\??)(.*)", title).groups()
+    run = notebook.metadata.get("springback", {}) if notebook else {}
+    return Chapter(
+        path.relative_to(root).as_posix(),
+        part,
+        name,
+        question,
+        **metadata_of(path, notebook),
+        seconds=run.get("seconds"),
+    )
+
+
+# The graph, in pixels: one chapter below the other, so that it is as narrow as a telephone. What a chapter needs is
+# drawn on its left, what helps on its right. All lines from one chapter share a lane.
+WIDTH, HEIGHT, LINE, CAPTION, BETWEEN = 222, 26, 15, 32, 8
+LANE, TO_LANES, CORNER, OUT, IN = 8, 14, 5, 5, -5
+LETTERS = 30  # of a name, in one line
+
+
+def draw(found: dict[str, Chapter], address: Callable[[str], str]) -> str:
+    """The graph as an SVG element: a link for each chapter, a line for each prerequisite.
+
+    Args:
+        found: what chapters() gives.
+        address: gives the address of a chapter's page, by the chapter's key.
+    """
+    names = {file: wrap(chapter.name, LETTERS) for file, chapter in found.items()}
+    middle, captions, bottom = {}, {}, 0
+    for file, chapter in found.items():
+        if chapter.part not in captions:
+            bottom += CAPTION
+            captions[chapter.part] = bottom - 8
+        height = HEIGHT + LINE * (len(names[file]) - 1)
+        middle[file] = bottom + height / 2
+        bottom += height + BETWEEN
+    lanes = {kind: _lanes(found, middle, kind) for kind in ("needs", "helps")}
+    margin = {kind: TO_LANES + LANE * max(taken.values(), default=0) + 2 for kind, taken in lanes.items()}
+    left, right = margin["needs"], margin["needs"] + WIDTH
+
+    def group(file: str, chapter: Chapter) -> str:
+        lines, spoken = [], [chapter.name]
+        for kind, words, edge, side in (("needs", "needs", left, -1), ("helps", "is helped by", right, 1)):
+            others = getattr(chapter, kind)
+            for other in others:
+                lane = edge + side * (TO_LANES + LANE * lanes[kind][other])
+                lines.append(_line(kind, edge, side, lane, middle[other] + OUT, middle[file] + IN))
+            if others:
+                spoken.append(f"{words} {', '.join(found[other].name for other in others)}")
+        height = HEIGHT + LINE * (len(names[file]) - 1)
+        y = middle[file] + 4.5 - LINE * (len(names[file]) - 1) / 2
+        texts = "".join(
+            f'<text x="{left + WIDTH / 2:g}" y="{y + LINE * i:g}">{escape(text)}</text>'
+            for i, text in enumerate(names[file])
+        )
+        return (
+            f'<g class="chapter">{"".join(lines)}'
+            f'<a href="{escape(address(file))}" aria-label="{escape("; ".join(spoken))}">'
+            f'<rect x="{left}" y="{middle[file] - height / 2:g}" width="{WIDTH}" height="{height}" rx="4"/>'
+            f"{texts}</a></g>"
+        )
+
+    return (
+        f'<svg class="prerequisites" viewBox="0 0 {right + margin["helps"]} {bottom}" role="group" '
+        'aria-label="The chapters, and what each needs. The table says the same in words.">'
+        + "".join(f'<text class="part" x="{left}" y="{y}">{escape(part)}</text>' for part, y in captions.items())
+        + "".join(group(file, chapter) for file, chapter in found.items())
+        + "</svg>"
+    )
+
+
+def _lanes(found: dict[str, Chapter], middle: dict[str, float], kind: str) -> dict[str, int]:
+    """A lane for each chapter where lines of this kind begin: no two overlap in a lane, and short ones are nearest."""
+    ends = {}
+    for file, chapter in found.items():
+        for other in getattr(chapter, kind):
+            ends.setdefault(other, [middle[other] + OUT]).append(middle[file] + IN)
+    spans = {file: (min(ys) - 1, max(ys) + 1) for file, ys in ends.items()}
+    lanes = {}
+    for file, (top, bottom) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
+        taken = {lanes[other] for other in lanes if top < spans[other][1] and spans[other][0] < bottom}
+        lanes[file] = next(lane for lane in count() if lane not in taken)
+    return lanes
+
+
+def _line(kind: str, edge: float, side: int, lane: float, start: float, end: float) -> str:
+    """A way from a box's edge out to a lane and back to another box, with round corners, and the head of an arrow."""
+    turn, bend = lane - side * CORNER, CORNER if end > start else -CORNER
+    way = (
+        f"M{edge},{start:g}H{turn}Q{lane},{start:g} {lane},{start + bend:g}"
+        f"V{end - bend:g}Q{lane},{end:g} {turn},{end:g}H{edge}"
+    )
+    head = f"M{edge + 6 * side},{end - 3.5:g}L{edge + side},{end:g}L{edge + 6 * side},{end + 3.5:g}"
+    return f'<path class="{kind}" d="{way}"/><path d="{head}"/>'
+
+
+def table(found: dict[str, Chapter]) -> list[str]:
+    """The lines of a Markdown table with a row for each chapter."""
+
+    def links(files: list[str]) -> str:
+        return " · ".join(f"[{found[file].name}](/{found[file].page})" for file in files) or "–"
+
+    lines = ["| chapter | needs | helped by | minutes to read | seconds to run |", "| --- | --- | --- | --: | --: |"]
+    for file, chapter in found.items():
+        seconds = "–" if chapter.seconds is None else chapter.seconds
+        cells = [links([file]) + chapter.question, links(chapter.needs), links(chapter.helps)]
+        lines.append(f"| {' | '.join(cells)} | {chapter.minutes} | {seconds} |")
+    return lines
+
+
+class _OfChapters(SphinxDirective):
+    """What both directives have in common: the chapters, and that the page is made again when one changes."""
+
+    def run(self):
+        root = Path(self.env.srcdir)
+        try:
+            found = chapters(root)
+        except BookError as error:
+            raise self.error(str(error)) from error
+        for chapter in found.values():
+            self.env.note_dependency(str(root / chapter.page))
+        return self.show(found)
+
+
+class Prerequisites(_OfChapters):
+    def show(self, found: dict[str, Chapter]) -> list[nodes.Node]:
+        def address(file: str) -> str:
+            return self.env.app.builder.get_relative_uri(self.env.docname, file)
+
+        return [nodes.raw("", draw(found, address), format="html")]
+
+
+class Chapters(_OfChapters):
+    def show(self, found: dict[str, Chapter]) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(table(found)))
+
+
+def setup(app):
+    app.add_directive("prerequisites", Prerequisites)
+    app.add_directive("chapters", Chapters)
