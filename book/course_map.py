@@ -57,7 +57,7 @@ def _chapter(root: Path, file: str, part: str) -> Chapter:
     if path is None:
         raise BookError(f"_toc.yml names {file}, but there is no {file}.ipynb and no {file}.md.")
     notebook = nbformat.read(path, as_version=4) if path.suffix == ".ipynb" else None
-    title = head_of(path, notebook).partition("\n")[0].removeprefix("# ")
+    title = head_of(path, notebook, root).partition("\n")[0].removeprefix("# ")
     name, question = re.match(r"([^:?]*\??)(.*)", title).groups()
     run = notebook.metadata.get("springback", {}) if notebook else {}
     return Chapter(
@@ -65,7 +65,7 @@ def _chapter(root: Path, file: str, part: str) -> Chapter:
         part,
         name,
         question,
-        **metadata_of(path, notebook),
+        **metadata_of(path, notebook, root),
         seconds=run.get("seconds"),
     )
 
@@ -186,7 +186,7 @@ class Prerequisites(_OfChapters):
         def address(file: str) -> str:
             return self.env.app.builder.get_relative_uri(self.env.docname, file)
 
-        return [nodes.raw("", draw(found, address), format="html")]
+        return [nodes.raw("", f'<figure class="springback">{draw(found, address)}</figure>', format="html")]
 
 
 class Chapters(_OfChapters):
