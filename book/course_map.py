@@ -7,15 +7,14 @@ import re
 from collections.abc import Callable
 from html import escape
 from itertools import count
-from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
 
-import nbformat
+import sources
 import yaml
-from book_error import BookError
 from docutils import nodes
 from metadata import head_of, metadata_of
+from sources import BookError
 from sphinx.util.docutils import SphinxDirective
 
 BACK_MATTER = "chapters/back/"  # pages that are no chapters
@@ -34,40 +33,34 @@ class Chapter(NamedTuple):
     seconds: int | None  # to run, where the notebook holds them
 
 
-def chapters(root: Path) -> dict[str, Chapter]:
-    """The chapters of the book in a folder, in reading order, by their files without a suffix.
+def chapters() -> dict[str, Chapter]:
+    """The chapters of the book, in reading order, by their files without a suffix.
 
     Raises:
         BookError: if the head of one cannot be read, or leads to a chapter that _toc.yml does not name.
     """
-    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
-    files = [(toc["root"], toc["parts"][0]["caption"])]
-    files += [(entry["file"], part["caption"]) for part in toc["parts"] for entry in part["chapters"]]
-    found = {file: _chapter(root, file, part) for file, part in files if not file.startswith(BACK_MATTER)}
-    found[toc["root"]] = found[toc["root"]]._replace(name="Welcome")  # its title is the book's
+    toc = yaml.safe_load((sources.ROOT / "_toc.yml").read_text("utf-8"))
+    parts = {entry["file"]: part["caption"] for part in toc["parts"] for entry in part["chapters"]}
+    parts[toc["root"]] = toc["parts"][0]["caption"]
+    found = {}
+    for path in sources.pages():
+        page = sources.name(path)
+        if page.startswith(BACK_MATTER):
+            continue
+        notebook = sources.read(path) if path.suffix == ".ipynb" else None
+        title = head_of(path, notebook).partition("\n")[0].removeprefix("# ")
+        name, question = re.match(r"([^:?]*\??)(.*)", title).groups()
+        file = page.removesuffix(path.suffix)
+        if file == toc["root"]:
+            name = "Welcome"  # its title is the book's
+        run = notebook.metadata.get("springback", {}) if notebook else {}
+        said = metadata_of(path, notebook)
+        found[file] = Chapter(page, parts[file], name, question, **said, seconds=run.get("seconds"))
     for chapter in found.values():
         for other in (*chapter.needs, *chapter.helps):
             if other not in found:
                 raise BookError(f"{chapter.page}, row Needs: _toc.yml has no chapter {other}; mend the link.")
     return found
-
-
-def _chapter(root: Path, file: str, part: str) -> Chapter:
-    path = next((root / f"{file}{end}" for end in (".ipynb", ".md") if (root / f"{file}{end}").is_file()), None)
-    if path is None:
-        raise BookError(f"_toc.yml names {file}, but there is no {file}.ipynb and no {file}.md.")
-    notebook = nbformat.read(path, as_version=4) if path.suffix == ".ipynb" else None
-    title = head_of(path, notebook, root).partition("\n")[0].removeprefix("# ")
-    name, question = re.match(r"([^:?]*\??)(.*)", title).groups()
-    run = notebook.metadata.get("springback", {}) if notebook else {}
-    return Chapter(
-        path.relative_to(root).as_posix(),
-        part,
-        name,
-        question,
-        **metadata_of(path, notebook, root),
-        seconds=run.get("seconds"),
-    )
 
 
 # The graph, in pixels: one chapter below the other, so that it is as narrow as a telephone. What a chapter needs is
@@ -168,16 +161,15 @@ def table(found: dict[str, Chapter]) -> list[str]:
 
 
 class _OfChapters(SphinxDirective):
-    """What both directives have in common: the chapters, and that the page is made again when one changes."""
+    """What both directives share: they read the chapters, and their page is made again when one of these changes."""
 
     def run(self):
-        root = Path(self.env.srcdir)
         try:
-            found = chapters(root)
+            found = chapters()
         except BookError as error:
             raise self.error(str(error)) from error
         for chapter in found.values():
-            self.env.note_dependency(str(root / chapter.page))
+            self.env.note_dependency(str(sources.ROOT / chapter.page))
         return self.show(found)
 
 
@@ -197,3 +189,4 @@ class Chapters(_OfChapters):
 def setup(app):
     app.add_directive("prerequisites", Prerequisites)
     app.add_directive("chapters", Chapters)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,20 +4,22 @@ import itertools
 import re
 import xml.etree.ElementTree as ET
 
-import build
 import nbformat
 import pytest
+import sources
 from course_map import chapters, draw, table
 
 
 @pytest.fixture(scope="module")
 def book():
-    return chapters(build.ROOT)
+    return chapters()
 
 
 @pytest.fixture
-def small(tmp_path):
+def small(tmp_path, monkeypatch):
     """Writes a book of four chapters, of which b needs what it is told, and gives its chapters."""
+
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
 
     def write(needs="[A](a.ipynb) (necessary)", title="# B: is it?", **metadata):
         (tmp_path / "_toc.yml").write_text(
@@ -26,7 +28,8 @@ def small(tmp_path):
             "  - {caption: Three, chapters: [{file: chapters/c}, {file: chapters/d}]}\n"
             "  - {caption: Back matter, chapters: [{file: chapters/back/guide}]}\n"
         )
-        (tmp_path / "chapters").mkdir(exist_ok=True)
+        (tmp_path / "chapters/back").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "chapters/back/guide.md").write_text("# A guide")
         rows = {"a": "nothing", "b": needs, "c": "[D](d.ipynb) (helpful)", "d": "[A](a.ipynb) (necessary)"}
         for name, row in rows.items():
             head = (
@@ -34,7 +37,7 @@ def small(tmp_path):
             )
             notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(head)], metadata=metadata)
             nbformat.write(notebook, tmp_path / f"chapters/{name}.ipynb")
-        return chapters(tmp_path)
+        return chapters()
 
     return write
 
@@ -55,7 +58,7 @@ def drawn(found):
 
 
 def test_every_chapter_is_there_and_nothing_else(book):
-    pages = [build.name(path) for path in build.pages()]
+    pages = [sources.name(path) for path in sources.pages()]
     assert [chapter.page for chapter in book.values()] == [page for page in pages if "chapters/back/" not in page]
     assert list(drawn(book)[0]) == list(book)
     assert len(table(book)) == 2 + len(book)
@@ -78,6 +81,10 @@ def test_every_prerequisite_is_a_line_between_the_two_boxes(book):
     assert found == sorted(asked)
     assert ("needs", "chapters/experiments/rebound", "chapters/start/springs_back") in found
     assert all(at(end) == file for _, file, _, _, end in lines)
+
+
+def test_boxes_stand_one_below_the_other(book):
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(drawn(book)[0].values()))
 
 
 def test_lines_from_two_chapters_never_lie_on_each_other(book):
@@ -119,9 +126,11 @@ def test_a_title_that_begins_with_its_question_keeps_it(small):
 
 
 def test_what_does_not_fit_together_is_named(small, tmp_path):
-    with pytest.raises(build.BookError, match="chapters/b.ipynb, row Needs: _toc.yml has no chapter chapters/e; mend"):
+    with pytest.raises(
+        sources.BookError, match="chapters/b.ipynb, row Needs: _toc.yml has no chapter chapters/e; mend"
+    ):
         small("[E](e.ipynb) (necessary)")
     small()
     (tmp_path / "chapters/c.ipynb").unlink()
-    with pytest.raises(build.BookError, match="_toc.yml names chapters/c, but there is no chapters/c.ipynb"):
-        chapters(tmp_path)
+    with pytest.raises(sources.BookError, match="_toc.yml names chapters/c, but there is no chapters/c.ipynb"):
+        chapters()

@@ -1,9 +1,9 @@
 """What a chapter says of itself at its head."""
 
-import build
 import nbformat
 import pytest
-from metadata import ROOT, metadata_of
+from metadata import metadata_of
+from sources import ROOT, BookError
 
 HERE = ROOT / "chapters/experiments/new.ipynb"  # need not be there
 TABLE = """# New: a title?
@@ -26,7 +26,7 @@ def of(needs="nothing", takes="20 minutes to read; the last cell prints the rest
         ("nothing but curiosity: some Python (any)", [], []),
         ("[A](a.ipynb) (necessary)", ["experiments/a"], []),
         ("[A](a.ipynb)", [], ["experiments/a"]),
-        ("[A](a.ipynb) (helpful) · [B](../start/b.md#part) (necessary)", ["start/b"], ["experiments/a"]),
+        ("[A](a.ipynb) (helpful) · [B](../start/b.md#part-1.2) (necessary)", ["start/b"], ["experiments/a"]),
         (
             "[A](a.ipynb) and [B](b.ipynb) (necessary) · [C](c.ipynb)",
             ["experiments/a", "experiments/b"],
@@ -53,19 +53,22 @@ def test_minutes_are_the_number_before_to_read():
         ({"text": "# New"}, "no row Needs; write"),
         ({"text": "# New\n\n| **Needs** | nothing |"}, "no row Takes; write"),
         ({"needs": " "}, "no row Needs"),
-        ({"needs": "[A](a.ipynb) (neccessary)"}, r"row Needs: '\(neccessary\)' .* where \(necessary\) or \(helpful\)"),
+        (
+            {"needs": "[A](a.ipynb) (neccessary)"},
+            r"row Needs: after a link comes \(necessary\) or \(helpful\), not '\(neccessary\)'",
+        ),
         ({"takes": "about 20 minutes"}, "row Takes: begin it with '20 minutes to read', and not with 'about 20"),
         ({"takes": "N minutes to read"}, "row Takes: begin it"),
     ],
 )
 def test_a_bad_table_is_named_with_its_mend(wrong, words):
-    with pytest.raises(build.BookError, match=f"^chapters/experiments/new.ipynb.*{words}"):
+    with pytest.raises(BookError, match=f"^chapters/experiments/new.ipynb.*{words}"):
         of(**wrong)
 
 
 def test_a_notebook_that_begins_with_code_is_named():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
-    with pytest.raises(build.BookError, match="new.ipynb: the first cell is not Markdown; begin with the title"):
+    with pytest.raises(BookError, match="new.ipynb: the first cell is not Markdown; a chapter begins with its title"):
         metadata_of(HERE, notebook)
 
 
