@@ -78,14 +78,14 @@ def draw(found: dict[str, Chapter], address: Callable[[str], str]) -> str:
         address: gives the address of a chapter's page, by the chapter's key.
     """
     names = {file: wrap(chapter.name, LETTERS) for file, chapter in found.items()}
+    heights = {file: HEIGHT + LINE * (len(lines) - 1) for file, lines in names.items()}
     middle, captions, bottom = {}, {}, 0
     for file, chapter in found.items():
         if chapter.part not in captions:
             bottom += CAPTION
             captions[chapter.part] = bottom - 8
-        height = HEIGHT + LINE * (len(names[file]) - 1)
-        middle[file] = bottom + height / 2
-        bottom += height + BETWEEN
+        middle[file] = bottom + heights[file] / 2
+        bottom += heights[file] + BETWEEN
     lanes = {kind: _lanes(found, middle, kind) for kind in ("needs", "helps")}
     margin = {kind: TO_LANES + LANE * max(taken.values(), default=0) + 2 for kind, taken in lanes.items()}
     left, right = margin["needs"], margin["needs"] + WIDTH
@@ -99,16 +99,15 @@ def draw(found: dict[str, Chapter], address: Callable[[str], str]) -> str:
                 lines.append(_line(kind, edge, side, lane, middle[other] + OUT, middle[file] + IN))
             if others:
                 spoken.append(f"{words} {', '.join(found[other].name for other in others)}")
-        height = HEIGHT + LINE * (len(names[file]) - 1)
-        y = middle[file] + 4.5 - LINE * (len(names[file]) - 1) / 2
+        top, first = middle[file] - heights[file] / 2, middle[file] - (heights[file] - HEIGHT) / 2 + 4.5
         texts = "".join(
-            f'<text x="{left + WIDTH / 2:g}" y="{y + LINE * i:g}">{escape(text)}</text>'
+            f'<text x="{left + WIDTH / 2:g}" y="{first + LINE * i:g}">{escape(text)}</text>'
             for i, text in enumerate(names[file])
         )
         return (
             f'<g class="chapter">{"".join(lines)}'
             f'<a href="{escape(address(file))}" aria-label="{escape("; ".join(spoken))}">'
-            f'<rect x="{left}" y="{middle[file] - height / 2:g}" width="{WIDTH}" height="{height}" rx="4"/>'
+            f'<rect x="{left}" y="{top:g}" width="{WIDTH}" height="{heights[file]}" rx="4"/>'
             f"{texts}</a></g>"
         )
 
