@@ -212,7 +212,7 @@ def stage(paths: list[Path], stored: bool) -> None:
         stored: take the outputs as they are stored, whether they hold or not.
     """
     helpers = state_of_helpers()
-    wanted = {sources.ROOT / "_config.yml", sources.ROOT / "_toc.yml", sources.ROOT / "book/springback_book.py", *paths}
+    wanted = {sources.ROOT / "_config.yml", sources.ROOT / "_toc.yml", *sources.ROOT.glob("book/*.py"), *paths}
     for folder in ("chapters", "book/static", "book/vendor"):
         others = (sources.ROOT / folder).rglob("*")
         wanted.update(path for path in others if path.is_file() and path.suffix != ".ipynb")

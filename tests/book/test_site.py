@@ -12,6 +12,7 @@ if not PAGES:
     pytest.fail("_build/html has no site: 'make book' builds it, or 'python book/build.py --stored'.", pytrace=False)
 FIGURES = [name for name in PAGES if "plotly-graph-div" in (SITE / name).read_text("utf-8")]
 SLIDERS = [name for name in FIGURES if '"sliders":[' in (SITE / name).read_text("utf-8")]
+GUIDE = "chapters/back/guide.html"  # has the graph of the chapters
 SPRINGS = [name for name in PAGES if '<figure class="springback springs"' in (SITE / name).read_text("utf-8")]
 
 # The contrast of each text of the figures (WCAG 2) against the first opaque background behind it.
@@ -77,7 +78,7 @@ def test_every_figure_is_drawn(visit, name):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [*FIGURES, GUIDE])
 def test_text_of_figures_is_readable(visit, name, scheme):
     page = visit(name, scheme=scheme).page
     assert page.locator("html").get_attribute("data-theme") == scheme
@@ -170,3 +171,44 @@ def test_pulling_springs_stretches_each_by_its_size(visit, name, width):
         end = handle.bounding_box()
         assert end["x"] + end["width"] <= min(drawing["x"] + drawing["width"] + 6, width)
     opened.no_trouble()
+
+
+def test_every_box_of_the_graph_leads_to_a_page(visit):
+    boxes = visit(GUIDE).page.locator("svg.prerequisites a").all()
+    assert {(SITE / GUIDE).parent.joinpath(box.get_attribute("href")).resolve() for box in boxes} == {
+        SITE / name for name in PAGES if name.startswith("chapters/") and "chapters/back/" not in name
+    }
+
+
+@pytest.mark.parametrize("width", [1280, NARROW])
+def test_a_box_of_the_graph_opens_its_chapter(visit, width):
+    page = visit(GUIDE, width=width).page
+    boxes = page.locator("svg.prerequisites a")
+    assert boxes.first.locator("text").first.bounding_box()["height"] >= 14, "too small to read"
+    for number, key in ((0, None), (8, "Enter"), (boxes.count() - 1, None)):
+        box = boxes.nth(number)
+        name = box.text_content()
+        if key:
+            boxes.nth(number - 1).focus()
+            page.keyboard.press("Tab")
+            assert box.evaluate("(box) => box === document.activeElement"), "the Tab key passes it by"
+            page.keyboard.press(key)
+        else:
+            box.click()
+        page.wait_for_url(lambda url: GUIDE not in url)
+        title = "Springback" if name == "Welcome" else name
+        assert page.locator("h1").first.text_content().replace(" ", "").startswith(title.replace(" ", ""))
+        page.go_back()
+
+
+def test_a_box_shows_the_lines_that_lead_to_it(visit):
+    page = visit(GUIDE).page
+    group = page.locator("svg.prerequisites .chapter:has(path.needs)").first
+    stroke = "(group) => getComputedStyle(group.querySelector('path')).stroke"
+    plain = group.evaluate(stroke)
+    group.locator("a").focus()
+    assert group.evaluate(stroke) != plain
+    page.keyboard.press("Tab")
+    assert group.evaluate(stroke) == plain
+    group.locator("a").hover()
+    assert group.evaluate(stroke) != plain
