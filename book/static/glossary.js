@@ -1,0 +1,51 @@
+// A term of the glossary shows its definition under the pointer and under the keyboard's focus. The browser's popover
+// closes on Esc; the pointer may move onto it, and it stays until pointer and focus have left (WCAG 2.1, 1.4.13). The
+// definitions are read from the glossary's own page, once, when the first is wanted.
+(() => {
+  if (!HTMLElement.prototype.showPopover) return; // an older browser: a term is a link all the same
+  const links = document.querySelectorAll("a.glossary-term");
+  const tip = Object.assign(document.createElement("div"), { id: "glossary-tip", role: "tooltip", popover: "auto" });
+  document.body.append(tip);
+  let glossary, timer, owner;
+
+  const load = () =>
+    (glossary ??= fetch(links[0].href)
+      .then((answer) => answer.text())
+      .then((text) => new DOMParser().parseFromString(text, "text/html")));
+
+  const wanted = (link) => link.matches(":hover, :focus") || (link === owner && tip.matches(":hover"));
+
+  async function show(link) {
+    let entry = (await load()).getElementById(link.hash.slice(1));
+    while (entry && entry.localName !== "dd") entry = entry.nextElementSibling; // names of one entry share a definition
+    if (!entry || !wanted(link)) return;
+    owner = link;
+    tip.innerHTML = entry.innerHTML;
+    tip.querySelectorAll("a").forEach((inner) => inner.replaceWith(...inner.childNodes)); // out of the keyboard's reach
+    if (!tip.matches(":popover-open")) tip.showPopover();
+    await window.MathJax?.typesetPromise?.([tip]);
+    const line = link.getClientRects()[0];
+    const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
+    const below = line.bottom + tip.offsetHeight + 8 < innerHeight || line.top < tip.offsetHeight;
+    tip.style.left = `${scrollX + Math.max(8, Math.min(line.left, room))}px`;
+    tip.style.top = `${scrollY + (below ? line.bottom + 4 : line.top - tip.offsetHeight - 4)}px`;
+  }
+
+  const leave = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => owner && !wanted(owner) && tip.hidePopover(), 300);
+  };
+
+  for (const link of links) {
+    link.setAttribute("aria-describedby", tip.id);
+    link.addEventListener("focus", () => show(link));
+    link.addEventListener("blur", leave);
+    link.addEventListener("pointerenter", () => {
+      clearTimeout(timer);
+      timer = setTimeout(show, 150, link);
+    });
+    link.addEventListener("pointerleave", leave);
+  }
+  tip.addEventListener("pointerleave", leave);
+  addEventListener("keydown", load, { once: true }); // so that the first description is there when focus arrives
+})();
