@@ -208,7 +208,8 @@ def stage(paths: list[Path], outputs: Path) -> None:
         paths: the pages.
         outputs: folder of the notebooks with outputs: _build/executed, or the root for the stored ones.
     """
-    wanted = {ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "book/springback_book.py", ROOT / "book/glossary.py", *paths}
+    settings = ("_config.yml", "_toc.yml", "book/springback_book.py", "book/glossary.py")
+    wanted = {*(ROOT / path for path in settings), *paths}
     for folder in ("chapters", "book/static", "book/vendor"):
         others = (ROOT / folder).rglob("*")
         wanted.update(path for path in others if path.is_file() and path.suffix != ".ipynb")

@@ -39,9 +39,9 @@ class Entry(NamedTuple):
 
 
 def anchor(name: str) -> str:
-    """The id that Sphinx gives to a term: "term-" and the name, case kept, with a hyphen for all but letters, digits,
-    points and underscores."""
-    return "term-" + re.sub(r"[^\w.]+", "-", name, flags=re.ASCII).strip("-")
+    """The id that Sphinx gives to a term: "term-" and the name, case kept, apostrophes left out and a hyphen for all
+    else but letters, digits, points and underscores."""
+    return "term-" + re.sub(r"[^\w.]+", "-", name.replace("'", ""), flags=re.ASCII).strip("-")
 
 
 def entries(markdown: str) -> list[Entry]:
