@@ -141,6 +141,11 @@ def register_anchors(app, doctree):
             slugs.update({name: (term.line, name, term.astext()) for name in term["ids"]})
 
 
+def always_outdated(app, env, added, changed, removed):
+    """Build the glossary each time: the search forgets the index entries of a page that is not built."""
+    return [PAGE] if PAGE in env.found_docs else []
+
+
 def load_script(app, pagename, templatename, context, doctree):
     if "glossary-term" in (context.get("body") or ""):
         app.add_js_file("glossary.js", loading_method="defer")
@@ -150,6 +155,7 @@ def setup(app):
     source = Path(app.srcdir) / f"{PAGE}.md"
     # Sphinx writes every page again when this value has changed.
     app.add_config_value("glossary_source", source.read_text("utf-8") if source.exists() else "", "html")
+    app.connect("env-get-outdated", always_outdated)
     app.connect("doctree-read", register_anchors)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", load_script)

@@ -1,10 +1,10 @@
-// A term of the glossary shows its definition under the pointer and under the keyboard's focus. The browser's popover
-// closes on Esc; the pointer may move onto it, and it stays until pointer and focus have left (WCAG 2.1, 1.4.13). The
-// definitions are read from the glossary's own page, once, when the first is wanted.
+// A term of the glossary shows its definition under the pointer and under the keyboard's focus. Esc closes it, the
+// pointer may move onto it, and it stays until pointer and focus have left (WCAG 2.1, 1.4.13). The definitions are read
+// from the glossary's own page, once, when the first is wanted.
 (() => {
   if (!HTMLElement.prototype.showPopover) return; // an older browser: a term is a link all the same
   const links = document.querySelectorAll("a.glossary-term");
-  const tip = Object.assign(document.createElement("div"), { id: "glossary-tip", role: "tooltip", popover: "auto" });
+  const tip = Object.assign(document.createElement("div"), { id: "glossary-tip", role: "tooltip", popover: "manual" });
   document.body.append(tip);
   let glossary, timer, owner;
 
@@ -47,5 +47,10 @@
     link.addEventListener("pointerleave", leave);
   }
   tip.addEventListener("pointerleave", leave);
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    clearTimeout(timer);
+    tip.hidePopover();
+  });
   addEventListener("keydown", load, { once: true }); // so that the first description is there when focus arrives
 })();
