@@ -22,6 +22,9 @@ code length
 entropy
   The mean of $-\\log_2 p$.
 
+entropy rate
+  The same for each letter.
+
 KL divergence
 Kullback-Leibler divergence
   Bits too many.
@@ -61,7 +64,7 @@ def built(tmp_path):
             (tmp_path / name).write_text(text)
         settings = {
             "extensions": ["myst_nb", "glossary"],
-            "myst_enable_extensions": ["colon_fence", "dollarmath"],
+            "myst_enable_extensions": ["colon_fence", "dollarmath", "smartquotes"],
             "mathjax_path": "formulas.js",
             "nb_execution_mode": "off",
         }
@@ -88,12 +91,13 @@ def test_entries_have_all_their_names_and_know_whether_they_are_everyday_words()
     assert [entry.names[0] for entry in ENTRIES if entry.everywhere] == [
         "code length",
         "entropy",
+        "entropy rate",
         "KL divergence",
         "Kraft's inequality",
         "normalised code length",
     ]
-    assert ENTRIES[2].names == ["KL divergence", "Kullback-Leibler divergence"]
-    assert ENTRIES[2].definition == "Bits too many."
+    assert ENTRIES[3].names == ["KL divergence", "Kullback-Leibler divergence"]
+    assert ENTRIES[3].definition == "Bits too many."
     assert [entry.names for entry in ENTRIES if not entry.everywhere] == [["share"]]
 
 
@@ -109,6 +113,7 @@ def test_whole_words_are_found_one_or_many_and_across_a_line_break():
 
 def test_the_longest_name_wins_and_a_second_name_is_the_same_entry():
     assert found("the normalised code length") == [("normalised code length", "normalised code length")]
+    assert found("the entropy rate") == [("entropy rate", "entropy rate")]
     assert found("the Kullback-Leibler divergence") == [("Kullback-Leibler divergence", "KL divergence")]
 
 
@@ -146,6 +151,12 @@ def test_a_link_of_the_author_is_marked_and_counts_as_the_first(built):
     )
     assert links(html) == [("certain share", "term-share"), ("H", "term-entropy")]
     assert warnings == ""
+
+
+def test_anchors_are_those_that_sphinx_makes(built, tmp_path):
+    built("Nothing.")
+    made = re.findall(r'<dt id="([^"]+)"', (tmp_path / "out/chapters/back/glossary.html").read_text("utf-8"))
+    assert made == [glossary.anchor(name) for entry in ENTRIES for name in entry.names]
 
 
 def test_a_link_to_no_entry_is_a_warning_that_names_page_and_term(built):
