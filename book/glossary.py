@@ -39,8 +39,8 @@ class Entry(NamedTuple):
 
 
 def anchor(name: str) -> str:
-    """The id that Sphinx gives to a term: "term-" and the name, case kept, apostrophes left out (they are typographic by
-    then, and not ASCII) and a hyphen for all else but letters, digits, points and underscores."""
+    """The id that Sphinx gives to a term: "term-" and the name, case kept, without apostrophes (they are typographic by
+    then, and not ASCII) and with a hyphen for all else but letters, digits, points and underscores."""
     return "term-" + re.sub(r"[^\w.]+", "-", name.replace("'", ""), flags=re.ASCII).strip("-")
 
 

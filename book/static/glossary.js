@@ -2,7 +2,8 @@
 // pointer may move onto it, and it stays until pointer and focus have left (WCAG 2.1, 1.4.13). The definitions are read
 // from the glossary's own page, once, when the first is wanted.
 (() => {
-  if (!HTMLElement.prototype.showPopover) return; // an older browser: a term is a link all the same
+  // In an older browser, or a page opened without a server, a term is a link all the same.
+  if (!HTMLElement.prototype.showPopover || location.protocol === "file:") return;
   const links = document.querySelectorAll("a.glossary-term");
   const tip = Object.assign(document.createElement("div"), { id: "glossary-tip", role: "tooltip", popover: "manual" });
   document.body.append(tip);
@@ -23,7 +24,12 @@
     tip.innerHTML = entry.innerHTML;
     tip.querySelectorAll("a").forEach((inner) => inner.replaceWith(...inner.childNodes)); // out of the keyboard's reach
     if (!tip.matches(":popover-open")) tip.showPopover();
+    place(link);
     await window.MathJax?.typesetPromise?.([tip]);
+    place(link); // its formulas may have changed its size
+  }
+
+  function place(link) {
     const line = link.getClientRects()[0];
     const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
     const below = line.bottom + tip.offsetHeight + 8 < innerHeight || line.top < tip.offsetHeight;
