@@ -92,8 +92,8 @@ class Finder:
 
 def link_terms(app, doctree, docname):
     """Link each term where it first occurs on a page, and mark the links to the glossary that are there already."""
-    if docname == PAGE or PAGE not in app.env.all_docs:
-        return
+    if app.builder.name != "html" or docname == PAGE or PAGE not in app.env.all_docs:
+        return  # on paper nothing hovers
     known = entries((Path(app.srcdir) / f"{PAGE}.md").read_text("utf-8"))
     by_anchor = {anchor(name): entry for entry in known for name in entry.names}
     find = Finder(known)
