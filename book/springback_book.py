@@ -1,4 +1,4 @@
-"""Sphinx extension: plotly.js on the pages that have a figure, and only there; and the chapters at a glance."""
+"""Sphinx extension: plotly.js on the pages that have a figure, and only there; and the book's other extensions."""
 
 # Figures' inline scripts run while the page loads, plotly.js (4.8 MB) after it: until then their calls wait here.
 WAIT_FOR_PLOTLY = (
@@ -16,5 +16,6 @@ def load_plotly(app, pagename, templatename, context, doctree):
 
 def setup(app):
     app.setup_extension("course_map")
+    app.setup_extension("glossary")
     app.connect("html-page-context", load_plotly, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
