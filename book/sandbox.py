@@ -1,0 +1,258 @@
+"""A sandbox for one submission, and the line to it. See run_submission.py for what runs inside.
+
+Bubblewrap gives the process a file system of its own: Python, the helpers and the data, all read-only, and an empty
+folder of limited size to work in. The chapters, the tests and other submissions are not there, nor is a network or any
+process from outside. On a machine that serves this one submission and is thrown away afterwards (Gradescope's), the
+loss of root's rights and the limits are enough.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+
+import helpers
+from helpers.models import data_root
+from run_submission import MESSAGE_BYTES
+
+MEMORY, DISK, PROCESSES = 4 * 2**30, 2**28, 64  # bytes, bytes, and a number; for all of a submission's processes together
+CALL_SECONDS = 10  # of one call of a reader's function; our own take less than one for a whole check
+GRACE = 5  # seconds: what has not stopped by itself by then is stopped from outside
+INSIDE = Path(__file__).with_name("run_submission.py")
+NO_SANDBOX = (
+    "Grading runs other people's code, and for that it needs bubblewrap, which was not found: install it "
+    "('apt-get install bubblewrap', 'dnf install bubblewrap'); on macOS or Windows, grade inside a Linux machine."
+)
+
+
+class Stopped(BaseException):
+    """A submission is over before its end, and why. No Exception: a check must not take it for the reader's error."""
+
+
+class Sandbox:
+    """A submission's process, confined, as a context manager.
+
+    Args:
+        thrown_away: whether this machine is thrown away afterwards, so that bubblewrap is not needed. Only for root.
+        seconds: after so many it is over.
+
+    Raises:
+        RuntimeError: no sandbox can be made here; the message says what to do.
+    """
+
+    def __init__(self, thrown_away: bool = False, seconds: float = 60):
+        if thrown_away and os.geteuid() != 0:
+            raise RuntimeError("Without bubblewrap only root can confine a submission: run this as root.")
+        self.end = time.monotonic() + seconds
+        self.line, theirs = socket.socketpair()
+        self.received = b""
+        self.folder = tempfile.mkdtemp() if thrown_away else "/tmp"
+        if thrown_away:
+            os.chmod(self.folder, 0o1777)
+        self.errors = tempfile.TemporaryFile()
+        with theirs:
+            self.process = subprocess.Popen(
+                [*([] if thrown_away else bubblewrap()), sys.executable, "-sP", INSIDE]
+                + [str(most) for most in (MEMORY, PROCESSES, DISK)],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=self.errors,
+                cwd=self.folder if thrown_away else "/",
+                start_new_session=True,
+                env={
+                    "PATH": "/usr/local/bin:/usr/bin:/bin",
+                    "HOME": self.folder,
+                    "USER": "student",
+                    "LANG": "C.UTF-8",
+                    "HF_HUB_OFFLINE": "1",
+                    "OMP_NUM_THREADS": "1",
+                    "SPRINGBACK_PROGRESS": "off",
+                    "SPRINGBACK_DATA": str(data_root()),
+                    "PYTHONPATH": str(Path(helpers.__file__).parents[1]),
+                },
+            )
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()  # and with it, by the kernel, all that it started
+        self.process.wait()
+        self.line.close()
+        self.errors.close()
+        if self.folder != "/tmp":
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def send(self, message: dict) -> None:
+        """Raises Stopped."""
+        self.line.settimeout(GRACE)
+        try:
+            self.line.sendall(json.dumps(message).encode() + b"\n")
+        except TimeoutError:
+            raise Stopped("did not listen to the grader any more") from None
+        except OSError:
+            raise Stopped(self._death()) from None
+
+    def receive(self, seconds: float) -> dict:
+        """The next message. Raises Stopped if there is none within so many seconds, or it is none."""
+        until = min(time.monotonic() + seconds, self.end)
+        self.line.settimeout(0.2)
+        while b"\n" not in self.received:
+            if time.monotonic() > until:
+                raise Stopped("did not finish in time")
+            if self._memory() > MEMORY:
+                raise Stopped(f"took more than {MEMORY / 2**30:g} GB of memory")
+            if len(self.received) > MESSAGE_BYTES:
+                raise Stopped("sent the grader more than an answer can hold")
+            try:
+                more = self.line.recv(2**16)
+            except TimeoutError:
+                continue
+            except OSError:
+                more = b""
+            if not more:
+                raise Stopped(self._death())
+            self.received += more
+        if time.monotonic() > self.end:
+            raise Stopped("did not finish in time")
+        line, _, self.received = self.received.partition(b"\n")
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            raise Stopped("sent the grader what is no message")
+        return message
+
+    def decode(self, value: Any) -> Any:
+        """The counterpart of `run_submission.encode`: plain data, and functions that are called inside.
+
+        Raises:
+            Stopped: what was sent is no answer.
+        """
+        try:
+            return self._decode(value)
+        except Exception:
+            raise Stopped("sent the grader what is no answer") from None
+
+    def _decode(self, value: Any) -> Any:
+        match value:
+            case None | bool() | int() | float() | str():
+                return value
+            case list():
+                return [self._decode(item) for item in value]
+            case {"tuple": list(items)}:
+                return tuple(self._decode(item) for item in items)
+            case {"dict": list(pairs)}:
+                return {self._decode(key): self._decode(item) for key, item in pairs}
+            case {"series": list(pairs)}:
+                return pd.Series({self._decode(key): self._decode(item) for key, item in pairs})
+            case {"array": items}:
+                return np.array(self._decode(items))
+            case {"function": int(number), "name": str(name)}:
+                return self._function(number, name[:40])
+            case {"other": str(name)}:
+                return type(name[:40], (), {})()
+            case {"...": _}:
+                return ...
+        raise ValueError(value)
+
+    def _function(self, number: int, name: str) -> Callable:
+        def function(*arguments: Any) -> Any:
+            pickled = base64.b64encode(pickle.dumps(arguments)).decode()
+            self.send({"call": number, "arguments": pickled})
+            match self.receive(CALL_SECONDS + GRACE):
+                case {"value": value}:
+                    return self.decode(value)
+                case {"error": str(kind), "message": str(message), "line": int() | None as line}:
+                    error = type(kind, (Exception,), {"__module__": "builtins", "line_of_cell": line})
+                    raise error(message)
+            raise Stopped("did not answer a call")
+
+        function.__name__ = name
+        return function
+
+    def _memory(self) -> int:
+        total = 0
+        try:
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                total += process.memory_info().rss
+        except psutil.Error:
+            pass  # it ended meanwhile
+        return total
+
+    def _death(self) -> str:
+        try:
+            code = self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            return "cut the line to the grader"
+        if -code in iter(signal.Signals) or code - 128 in iter(signal.Signals):  # of its own, or bubblewrap tells it
+            return f"ended its own process ({signal.Signals(-code if code < 0 else code - 128).name})"
+        return f"ended its own process (exit {code})"
+
+    def complaint(self) -> str:
+        """The last line on standard error: what bubblewrap or Python's start complained of."""
+        self.errors.seek(0)
+        return (self.errors.read().decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+
+
+def bubblewrap() -> list[str]:
+    """The command that confines another one.
+
+    Raises:
+        RuntimeError: it is not there.
+    """
+    program = shutil.which("bwrap")
+    if not program:
+        raise RuntimeError(NO_SANDBOX)
+    libraries = Path(helpers.__file__).parent
+    seen = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix, sys.prefix]
+    seen = [os.path.abspath(path) for path in (*seen, libraries, data_root(), INSIDE)]
+    above = sorted({str(parent) for path in seen for parent in Path(path).parents} - {"/", "/tmp"})
+    namespaces = ["ipc", "net", "pid", "uts"] + (["user"] if os.geteuid() else [])
+    return [
+        program,
+        *(f"--unshare-{name}" for name in namespaces),
+        *("--die-with-parent", "--new-session"),
+        *("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")[: None if os.geteuid() == 0 else 0],
+        *("--perms", "1777", "--size", str(DISK), "--tmpfs", "/tmp"),
+        *(argument for path in above for argument in ("--perms", "755", "--dir", path)),
+        *(argument for path in seen for argument in ("--ro-bind-try", path, path)),
+        *("--tmpfs", str(libraries / "exercises/checks")),  # what a check compares with is its own business
+        *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(DISK), "--tmpfs", "/dev/shm"),
+        *("--remount-ro", "/dev", "--remount-ro", str(libraries / "exercises/checks"), "--remount-ro", "/"),
+        *("--chdir", "/tmp"),
+    ]
+
+
+def try_out(thrown_away: bool = False) -> None:
+    """Start a sandbox that does nothing.
+
+    Raises:
+        RuntimeError: that failed; the message says what to do.
+    """
+    with Sandbox(thrown_away) as sandbox:
+        try:
+            sandbox.send({"cells": [], "cell_seconds": 1, "call_seconds": 1})
+            sandbox.receive(60)
+        except Stopped:
+            raise RuntimeError(
+                f"No sandbox can be made here ({sandbox.complaint()}). Where unprivileged user namespaces are "
+                "forbidden, as in many containers and on some systems, run this as root outside of containers."
+            ) from None
