@@ -115,7 +115,9 @@ def anew(tree: ast.Module) -> set[str]:
 def used(table: symtable.SymbolTable) -> set[str]:
     """The notebook's names that a cell uses, in its functions as well."""
     top = table.get_type() == "module"
-    own = {symbol.get_name() for symbol in table.get_symbols() if top or symbol.is_global()}
+    own = {
+        symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (top or symbol.is_global())
+    }
     return own.union(*map(used, table.get_children()))
 
 
@@ -167,7 +169,7 @@ def grade(path: Path, file: str, seconds: float = SECONDS, quick: bool = False, 
                     case {"check": str(name), "answer": answer}:
                         if name in names:
                             checking = name
-                            graded.results[name] = result = judged(name, sandbox.decode(answer))
+                            graded.results[name] = result = judged(name, sandbox.answer(answer))
                         else:
                             result = Result(UNANSWERED, f"{name[:40]} is no exercise of this chapter.")
                         checking = None

@@ -31,7 +31,11 @@ import helpers
 from helpers.models import data_root
 from run_submission import MESSAGE_BYTES
 
-MEMORY, DISK, PROCESSES = 4 * 2**30, 2**28, 64  # bytes, bytes, and a number; for all of a submission's processes together
+MEMORY, DISK, PROCESSES = (
+    4 * 2**30,
+    2**28,
+    64,
+)  # bytes, bytes, and a number; for all of a submission's processes together
 CALL_SECONDS = 10  # of one call of a reader's function; our own take less than one for a whole check
 GRACE = 5  # seconds: what has not stopped by itself by then is stopped from outside
 INSIDE = Path(__file__).with_name("run_submission.py")
@@ -140,49 +144,23 @@ class Sandbox:
             raise Stopped("sent the grader what is no message")
         return message
 
-    def decode(self, value: Any) -> Any:
-        """The counterpart of `run_submission.encode`: plain data, and functions that are called inside.
-
-        Raises:
-            Stopped: what was sent is no answer.
-        """
+    def answer(self, value: Any) -> Any:
+        """What `run_submission.encode` made of an answer. Its functions are called inside. Raises Stopped."""
         try:
-            return self._decode(value)
-        except Exception:
+            return decode(value, self._function)
+        except Exception:  # whatever may be wrong with it
             raise Stopped("sent the grader what is no answer") from None
-
-    def _decode(self, value: Any) -> Any:
-        match value:
-            case None | bool() | int() | float() | str():
-                return value
-            case list():
-                return [self._decode(item) for item in value]
-            case {"tuple": list(items)}:
-                return tuple(self._decode(item) for item in items)
-            case {"dict": list(pairs)}:
-                return {self._decode(key): self._decode(item) for key, item in pairs}
-            case {"series": list(pairs)}:
-                return pd.Series({self._decode(key): self._decode(item) for key, item in pairs})
-            case {"array": items}:
-                return np.array(self._decode(items))
-            case {"function": int(number), "name": str(name)}:
-                return self._function(number, name[:40])
-            case {"other": str(name)}:
-                return type(name[:40], (), {})()
-            case {"...": _}:
-                return ...
-        raise ValueError(value)
 
     def _function(self, number: int, name: str) -> Callable:
         def function(*arguments: Any) -> Any:
-            pickled = base64.b64encode(pickle.dumps(arguments)).decode()
-            self.send({"call": number, "arguments": pickled})
+            self.send({"call": number, "arguments": base64.b64encode(pickle.dumps(arguments)).decode()})
             match self.receive(CALL_SECONDS + GRACE):
                 case {"value": value}:
-                    return self.decode(value)
+                    return self.answer(value)
                 case {"error": str(kind), "message": str(message), "line": int() | None as line}:
-                    error = type(kind, (Exception,), {"__module__": "builtins", "line_of_cell": line})
-                    raise error(message)
+                    error = type(kind.replace("\0", "")[:40], (Exception,), {"__module__": "builtins"})(message)
+                    error.line_of_cell = line
+                    raise error
             raise Stopped("did not answer a call")
 
         function.__name__ = name
@@ -212,6 +190,38 @@ class Sandbox:
         return (self.errors.read().decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
 
 
+def decode(value: Any, function: Callable[[int, str], Callable]) -> Any:
+    """The counterpart of `run_submission.encode`: plain data, and what `function` makes of a function's number and name.
+
+    Raises:
+        Exception: of several kinds, for what `encode` never makes.
+    """
+
+    def each(items: list) -> list:
+        return [decode(item, function) for item in items]
+
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list():
+            return each(value)
+        case {"tuple": list(items)}:
+            return tuple(each(items))
+        case {"dict": list(pairs)}:
+            return dict(map(each, pairs))
+        case {"series": list(pairs)}:
+            return pd.Series(dict(map(each, pairs)))
+        case {"array": list(items)}:
+            return np.array(each(items))
+        case {"function": int(number), "name": str(name)}:
+            return function(number, name[:40])
+        case {"other": str(name)}:
+            return type(name[:40], (), {})()
+        case {"...": _}:
+            return ...
+    raise ValueError("not made by encode")
+
+
 def bubblewrap() -> list[str]:
     """The command that confines another one.
 
@@ -230,7 +240,9 @@ def bubblewrap() -> list[str]:
         program,
         *(f"--unshare-{name}" for name in namespaces),
         *("--die-with-parent", "--new-session"),
-        *("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")[: None if os.geteuid() == 0 else 0],
+        *("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")[
+            : None if os.geteuid() == 0 else 0
+        ],
         *("--perms", "1777", "--size", str(DISK), "--tmpfs", "/tmp"),
         *(argument for path in above for argument in ("--perms", "755", "--dir", path)),
         *(argument for path in seen for argument in ("--ro-bind-try", path, path)),
