@@ -9,13 +9,11 @@ itself a point. Of several answers to an exercise the last one counts.
 from __future__ import annotations
 
 import argparse
-import ast
 import csv
 import html
 import os
 import re
 import stat
-import symtable
 import sys
 import time
 from collections import Counter
@@ -23,14 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from needed import CHECKED, needed
+from sandbox import CALL_SECONDS, GRACE, Sandbox, Stopped, keep_unseen, try_out
 
 from helpers.exercises import CHECKS, NOT_YET, RIGHT, UNANSWERED, Result, check
-from sandbox import CALL_SECONDS, GRACE, Sandbox, Stopped, try_out
 
 FILE_BYTES = 20 * 2**20
 SECONDS = 600  # for all cells of a submission; half of it for one
 NOTES = 5  # a row's notes, at most
-CHECKED = re.compile(r"""\bcheck\(\s*["'](\w+)\.(\w+)["']""")
 
 
 class Unfit(Exception):
@@ -54,11 +52,14 @@ class Grade:
             self.notes.append(text)
 
 
-def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
+def read(path: Path, chapter: str = "") -> tuple[list[str], list[tuple[int, str]]]:
     """A submission's exercises, as its chapter has them, and its code cells with their numbers among all cells.
 
+    Args:
+        chapter: which it must be; otherwise, if it lies in a folder with a chapter's name, that one.
+
     Raises:
-        Unfit: it is not the notebook of a chapter.
+        Unfit: it is not the notebook of a chapter, or of another one.
     """
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
@@ -75,80 +76,31 @@ def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
     found = Counter(book for _, source in cells for book, name in CHECKED.findall(source) if f"{book}.{name}" in CHECKS)
     if not found:
         raise Unfit("no chapter's notebook: no cell of it calls exercises.check")
-    chapter = found.most_common(1)[0][0]
-    folder = path.parent.name
-    if folder != chapter and any(name.startswith(f"{folder}.") for name in CHECKS):
-        raise Unfit(f"the wrong chapter: it holds the exercises of {chapter} and lies in the folder {folder}")
-    return [name for name in CHECKS if name.startswith(f"{chapter}.")], cells
+    is_one, should_be = found.most_common(1)[0][0], chapter or path.parent.name
+    if is_one != should_be and exercises_of(should_be):
+        raise Unfit(f"the wrong chapter: it holds the exercises of {is_one}, not of {should_be}")
+    return exercises_of(is_one), cells
 
 
-def needed(cells: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """The cells that the checks depend on by the names in them; of the others, the import statements."""
-    kept, names = [], set()
-    for number, source in reversed(cells):
-        try:
-            tree, table = ast.parse(source), symtable.symtable(source, "cell", "exec")
-        except (SyntaxError, ValueError, RecursionError):  # IPython's own commands, or the student's mistake
-            kept.append((number, source))
-            continue
-        if CHECKED.search(source) or names & (defined(table) | changed(tree)):
-            kept.append((number, source))
-            names = names - anew(tree) | used(table)
-        else:
-            imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-            kept.append((number, "\n".join(map(ast.unparse, imports))))
-    return kept[::-1]
+def exercises_of(chapter: str) -> list[str]:
+    return [name for name in CHECKS if name.startswith(f"{chapter}.")]
 
 
-def defined(table: symtable.SymbolTable) -> set[str]:
-    """The names that a cell gives a value."""
-    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() and not symbol.is_imported()}
-
-
-def anew(tree: ast.Module) -> set[str]:
-    """The names that a cell gives a value in any case, so that cells before it do not matter."""
-    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
-    return names | {target.id for target in targets if isinstance(target, ast.Name)}
-
-
-def used(table: symtable.SymbolTable) -> set[str]:
-    """The notebook's names that a cell uses, in its functions as well."""
-    top = table.get_type() == "module"
-    own = {
-        symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (top or symbol.is_global())
-    }
-    return own.union(*map(used, table.get_children()))
-
-
-def changed(tree: ast.Module) -> set[str]:
-    """The names whose values a cell changes in place, as in `x[0] = 1` and `x.append(1)`."""
-    names = set()
-    for node in ast.walk(tree):
-        match node:
-            case (
-                ast.Subscript(ctx=ast.Store(), value=inner)
-                | ast.Attribute(ctx=ast.Store(), value=inner)
-                | ast.Expr(value=ast.Call(func=ast.Attribute(value=inner)))
-            ):
-                while isinstance(inner, ast.Subscript | ast.Attribute):
-                    inner = inner.value
-                names.add(getattr(inner, "id", ""))
-    return names
-
-
-def grade(path: Path, file: str, seconds: float = SECONDS, quick: bool = False, thrown_away: bool = False) -> Grade:
+def grade(
+    path: Path, file: str, chapter: str = "", seconds: float = SECONDS, quick: bool = False, thrown_away: bool = False
+) -> Grade:
     """Run one submission in a sandbox and check its answers. A bad submission raises nothing: the notes tell.
 
     Args:
         file: its name in the table.
+        chapter: see `read`.
         seconds: for all cells together; one may take half of it.
         quick: whether to run only what the exercises need.
         thrown_away: see `Sandbox`.
     """
     graded = Grade(file)
     try:
-        names, cells = read(path)
+        names, cells = read(path, chapter)
     except Unfit as reason:
         graded.note(f"Not graded: {reason}.")
         return graded
@@ -249,7 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for a submission; half of it for one cell")
     chosen = parser.parse_args(arguments)
     folder = chosen.submissions
-    paths = [path for path in sorted(folder.rglob("[!.]*")) if not path.is_dir() or path.is_symlink()]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     outputs = [path for path in (chosen.to, chosen.feedback) if path and folder.resolve() in path.resolve().parents]
     try:
         if not folder.is_dir():
@@ -258,6 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise RuntimeError(f"{folder} holds no submission.")
         if outputs:
             raise RuntimeError(f"{outputs[0]} lies among the submissions: name a place outside of {folder}.")
+        keep_unseen(folder)
         try_out()
     except RuntimeError as problem:
         print(problem, file=sys.stderr)
@@ -266,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number, path in enumerate(paths, 1):
         file, start = path.relative_to(folder).as_posix(), time.monotonic()
         print(f"[{number}/{len(paths)}] {plain(file)}  ", end="", flush=True)
-        graded = grade(path, file, chosen.seconds, chosen.quick)
+        graded = grade(path, file, seconds=chosen.seconds, quick=chosen.quick)
         grades.append(graded)
         write_table(chosen.to, grades)  # what is done is kept if the rest is interrupted
         if chosen.feedback:

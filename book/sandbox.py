@@ -20,16 +20,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import psutil
+from run_submission import MESSAGE_BYTES
 
 import helpers
 from helpers.models import data_root
-from run_submission import MESSAGE_BYTES
 
 MEMORY, DISK, PROCESSES = (
     4 * 2**30,
@@ -38,7 +39,8 @@ MEMORY, DISK, PROCESSES = (
 )  # bytes, bytes, and a number; for all of a submission's processes together
 CALL_SECONDS = 10  # of one call of a reader's function; our own take less than one for a whole check
 GRACE = 5  # seconds: what has not stopped by itself by then is stopped from outside
-INSIDE = Path(__file__).with_name("run_submission.py")
+INSIDE = Path(__file__).resolve().with_name("run_submission.py")
+HELPERS = Path(helpers.__file__).parent
 NO_SANDBOX = (
     "Grading runs other people's code, and for that it needs bubblewrap, which was not found: install it "
     "('apt-get install bubblewrap', 'dnf install bubblewrap'); on macOS or Windows, grade inside a Linux machine."
@@ -66,10 +68,11 @@ class Sandbox:
         self.end = time.monotonic() + seconds
         self.line, theirs = socket.socketpair()
         self.received = b""
+        self.shared = getattr(psutil.virtual_memory(), "shared", 0)
         self.folder = tempfile.mkdtemp() if thrown_away else "/tmp"
         if thrown_away:
             os.chmod(self.folder, 0o1777)
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed at the end)
         with theirs:
             self.process = subprocess.Popen(
                 [*([] if thrown_away else bubblewrap()), sys.executable, "-sP", INSIDE]
@@ -88,7 +91,7 @@ class Sandbox:
                     "OMP_NUM_THREADS": "1",
                     "SPRINGBACK_PROGRESS": "off",
                     "SPRINGBACK_DATA": str(data_root()),
-                    "PYTHONPATH": str(Path(helpers.__file__).parents[1]),
+                    "PYTHONPATH": str(HELPERS.parent),
                 },
             )
 
@@ -167,12 +170,11 @@ class Sandbox:
         return function
 
     def _memory(self) -> int:
-        total = 0
-        try:
-            for process in psutil.Process(self.process.pid).children(recursive=True):
+        """What its processes hold, and what they have put into files and segments that only memory holds."""
+        total = psutil.virtual_memory().shared - self.shared
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):  # it ended meanwhile
                 total += process.memory_info().rss
-        except psutil.Error:
-            pass  # it ended meanwhile
         return total
 
     def _death(self) -> str:
@@ -191,7 +193,7 @@ class Sandbox:
 
 
 def decode(value: Any, function: Callable[[int, str], Callable]) -> Any:
-    """The counterpart of `run_submission.encode`: plain data, and what `function` makes of a function's number and name.
+    """What `run_submission.encode` was given: plain data; and for functions what `function` makes of number and name.
 
     Raises:
         Exception: of several kinds, for what `encode` never makes.
@@ -222,6 +224,24 @@ def decode(value: Any, function: Callable[[int, str], Callable]) -> Any:
     raise ValueError("not made by encode")
 
 
+def seen() -> list[str]:
+    """What a sandbox shows of this machine's files."""
+    system = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix, sys.prefix]
+    return [os.path.abspath(path) for path in (*system, HELPERS, data_root(), INSIDE)]
+
+
+def keep_unseen(*folders: Path) -> None:
+    """Make sure that a sandbox shows neither the solutions nor these folders.
+
+    Raises:
+        RuntimeError: it would show one.
+    """
+    for folder in (INSIDE.parents[1] / "chapters", INSIDE.parents[1] / "tests", *folders):
+        around = [path for path in seen() if folder.resolve().is_relative_to(Path(path).resolve())]
+        if around:
+            raise RuntimeError(f"Submissions see {around[0]}, and {folder} lies in it: move it to another place.")
+
+
 def bubblewrap() -> list[str]:
     """The command that confines another one.
 
@@ -231,10 +251,8 @@ def bubblewrap() -> list[str]:
     program = shutil.which("bwrap")
     if not program:
         raise RuntimeError(NO_SANDBOX)
-    libraries = Path(helpers.__file__).parent
-    seen = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix, sys.prefix]
-    seen = [os.path.abspath(path) for path in (*seen, libraries, data_root(), INSIDE)]
-    above = sorted({str(parent) for path in seen for parent in Path(path).parents} - {"/", "/tmp"})
+    checks = str(HELPERS / "exercises/checks")
+    above = sorted({str(parent) for path in seen() for parent in Path(path).parents} - {"/", "/tmp"})
     namespaces = ["ipc", "net", "pid", "uts"] + (["user"] if os.geteuid() else [])
     return [
         program,
@@ -245,10 +263,10 @@ def bubblewrap() -> list[str]:
         ],
         *("--perms", "1777", "--size", str(DISK), "--tmpfs", "/tmp"),
         *(argument for path in above for argument in ("--perms", "755", "--dir", path)),
-        *(argument for path in seen for argument in ("--ro-bind-try", path, path)),
-        *("--tmpfs", str(libraries / "exercises/checks")),  # what a check compares with is its own business
+        *(argument for path in seen() for argument in ("--ro-bind-try", path, path)),
+        *("--tmpfs", checks),  # what a check compares with is its own business
         *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(DISK), "--tmpfs", "/dev/shm"),
-        *("--remount-ro", "/dev", "--remount-ro", str(libraries / "exercises/checks"), "--remount-ro", "/"),
+        *("--remount-ro", "/dev", "--remount-ro", checks, "--remount-ro", "/"),
         *("--chdir", "/tmp"),
     ]
 

@@ -57,10 +57,11 @@ def graded(submit, folder):
     """Grade a submission of some cells, beside another student's; nothing of it may be left, nor the other touched."""
 
     def run(*cells, seconds=60, **how):
-        path, other = submit(*cells, **how.pop("written", {})), submit(*RIGHT, name="other.ipynb")
+        path = submit(*cells, **how.pop("written", {}))
+        submit(*RIGHT, name="other.ipynb")
         before = digest(folder, Path(helpers.__file__).parent)
         running = {child.pid for child in psutil.Process().children(recursive=True)}
-        result = grade.grade(path, "student.ipynb", seconds, **how)
+        result = grade.grade(path, "student.ipynb", seconds=seconds, **how)
         assert {child.pid for child in psutil.Process().children(recursive=True)} <= running
         assert digest(folder, Path(helpers.__file__).parent) == before
         return result
@@ -172,8 +173,21 @@ def test_memory_of_one_process(graded):
 
 def test_memory_of_many_processes(graded, monkeypatch):
     monkeypatch.setattr(sandbox, "MEMORY", 2**30)
-    many = "import os, time\nfor _ in range(8):\n    if not os.fork():\n        x = b'1' * 2**28; time.sleep(60)\ntime.sleep(60)"
+    many = """
+import os, time
+for _ in range(8):
+    if not os.fork():
+        x = b'1' * 2**28
+        time.sleep(60)
+time.sleep(60)
+"""
     assert "took more than 1 GB of memory" in graded(*RIGHT, many).notes[0]
+
+
+def test_memory_that_no_process_holds(graded, monkeypatch):
+    monkeypatch.setattr(sandbox, "MEMORY", 2**30)
+    hide = "import os\nwhile True:\n    os.write(os.memfd_create('x'), b'1' * 2**27)"
+    assert "took more than 1 GB of memory" in graded(*RIGHT, hide).notes[0]
 
 
 def test_a_fork_bomb(graded):
@@ -185,7 +199,17 @@ def test_a_fork_bomb(graded):
 
 
 def test_processes_are_few(graded):
-    count = "import os, time\nn = 0\ntry:\n    while n < 1000:\n        if not os.fork():\n            time.sleep(60)\n        n += 1\nexcept OSError:\n    raise RuntimeError(f'{n} processes') from None"
+    count = """
+import os, time
+n = 0
+try:
+    while n < 1000:
+        if not os.fork():
+            time.sleep(60)
+        n += 1
+except OSError:
+    raise RuntimeError(f'{n} processes') from None
+"""
     found = int(re.search(r"(\d+) processes", str(graded(count, *RIGHT).notes))[1])
     assert 10 < found < sandbox.PROCESSES
 
@@ -213,7 +237,7 @@ raise RuntimeError(f'{total // 2**20} MB')
 
 def test_printing_without_end(graded):
     result = graded(*RIGHT, "import os\nwhile True: print('x' * 10**6); os.write(2, b'y' * 10**6)", seconds=6)
-    assert result.points == 1 and "cell 4 stopped with TimeoutError" in result.notes[0]
+    assert result.points == 1 and result.notes[0].startswith("cell 4 ")
 
 
 # ---- malicious ones ------------------------------------------------------------------------------------------
@@ -299,7 +323,9 @@ for folder, _, files in os.walk('/'):
         path = os.path.join(folder, name)
         if not os.path.isfile(path):
             continue
-        if name.endswith('.ipynb') and 'site-packages' not in path or 'exercises/checks/' in path or 'answers' in folder:
+        if 'exercises/checks/' in path or 'answers' in folder:
+            found.append(path)
+        elif name.endswith('.ipynb') and 'site-packages' not in path:
             found.append(path)
         elif name.endswith(('.py', '.md')) and os.path.getsize(path) < 2**20:
             try:

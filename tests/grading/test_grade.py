@@ -7,6 +7,7 @@ import os
 
 import grade
 import nbformat
+import needed
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,7 +57,7 @@ def test_a_link_is_not_followed(folder, submit):
 
 
 def test_a_chapter_in_another_ones_folder_is_told(submit):
-    with pytest.raises(grade.Unfit, match="exercises of welcome and lies in the folder rebound"):
+    with pytest.raises(grade.Unfit, match="exercises of welcome, not of rebound"):
         grade.read(submit(CHECK, name="rebound/a.ipynb"))
 
 
@@ -77,7 +78,7 @@ def test_quick_keeps_what_the_checks_depend_on_and_all_imports():
         CHECK,
         "after()",
     ]
-    kept = [source for _, source in grade.needed(list(enumerate(cells)))]
+    kept = [source for _, source in needed.needed(list(enumerate(cells)))]
     assert kept == ["import math", *cells[1:6], "", "", *cells[8:10], ""]
 
 
@@ -257,6 +258,20 @@ def test_without_a_sandbox_nothing_is_graded(monkeypatch, capsys, submit, folder
     assert grade.main([str(folder), "--to", str(tmp_path / "grades.csv")]) == 1
     assert "install it ('apt-get install bubblewrap'" in capsys.readouterr().err
     assert not (tmp_path / "grades.csv").exists()
+
+
+def test_a_sandbox_that_would_show_submissions_or_solutions_is_refused(monkeypatch, capsys, submit, folder, tmp_path):
+    submit(CHECK)
+    for place in (folder, sandbox.INSIDE.parents[1]):
+        monkeypatch.setattr(sandbox.sys, "base_prefix", str(place))
+        assert grade.main([str(folder), "--to", str(tmp_path / "grades.csv")]) == 1
+        assert f"Submissions see {place}, and " in capsys.readouterr().err
+
+
+def test_hidden_files_are_no_submissions(monkeypatch, submit, folder, tmp_path, capsys):
+    submit(CHECK, name=".ipynb_checkpoints/a-checkpoint.ipynb")
+    assert grade.main([str(folder), "--to", str(tmp_path / "grades.csv")]) == 1
+    assert "holds no submission" in capsys.readouterr().err
 
 
 def test_a_machine_where_bubblewrap_may_not_work_is_told(monkeypatch, capsys, submit, folder, tmp_path):
