@@ -9,7 +9,6 @@ itself a point. Of several answers to an exercise the last one counts.
 from __future__ import annotations
 
 import argparse
-import csv
 import html
 import os
 import re
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from needed import CHECKED, needed
 from sandbox import CALL_SECONDS, GRACE, Sandbox, Stopped, keep_unseen, try_out
 
@@ -152,10 +152,10 @@ def plain(text: str) -> str:
     return f"'{line}" if line[:1] in set("=+-@") else line
 
 
-def table(grades: list[Grade]) -> list[dict[str, object]]:
+def table(grades: list[Grade]) -> pd.DataFrame:
     """The grades as rows: file, points, of, the verdict of each exercise, notes."""
     names = [name for name in CHECKS if any(name in graded.results for graded in grades)]
-    return [
+    rows = [
         {
             "file": plain(graded.file),
             "points": graded.points,
@@ -165,6 +165,7 @@ def table(grades: list[Grade]) -> list[dict[str, object]]:
         }
         for graded in grades
     ]
+    return pd.DataFrame(rows)
 
 
 def feedback(graded: Grade) -> str:
@@ -182,31 +183,21 @@ def write(path: Path, text: str) -> None:
     half.replace(path)
 
 
-def write_table(path: Path, grades: list[Grade]) -> None:
-    from io import StringIO
-
-    rows, text = table(grades), StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    write(path, text.getvalue())
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("submissions", type=Path, help="a folder; folders in it may have chapters' names")
+    parser.add_argument("submissions", help="a folder; folders in it may have chapters' names")
     parser.add_argument("--to", type=Path, default=Path("grades.csv"), help="the table")
     parser.add_argument("--feedback", type=Path, help="a folder for what each check said, a file a submission")
     parser.add_argument("--quick", action="store_true", help="run only the cells that the exercises need")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for a submission; half of it for one cell")
     chosen = parser.parse_args(arguments)
-    folder = chosen.submissions
+    folder = Path(chosen.submissions)
     paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     outputs = [path for path in (chosen.to, chosen.feedback) if path and folder.resolve() in path.resolve().parents]
     try:
-        if not folder.is_dir():
-            raise RuntimeError(f"{folder} is no folder: name the one that holds the submissions.")
+        if not chosen.submissions or not folder.is_dir():
+            raise RuntimeError(f"{chosen.submissions!r} is no folder: make grade SUBMISSIONS=folder TO=grades.csv")
         if not paths:
             raise RuntimeError(f"{folder} holds no submission.")
         if outputs:
@@ -222,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"[{number}/{len(paths)}] {plain(file)}  ", end="", flush=True)
         graded = grade(path, file, seconds=chosen.seconds, quick=chosen.quick)
         grades.append(graded)
-        write_table(chosen.to, grades)  # what is done is kept if the rest is interrupted
+        write(chosen.to, table(grades).to_csv(index=False))  # what is done is kept if the rest is interrupted
         if chosen.feedback:
             write(chosen.feedback / f"{file}.md", feedback(graded))
         told = f"{graded.points} of {len(graded.results)}, {time.monotonic() - start:.0f} s"

@@ -32,11 +32,9 @@ from run_submission import MESSAGE_BYTES
 import helpers
 from helpers.models import data_root
 
-MEMORY, DISK, PROCESSES = (
-    4 * 2**30,
-    2**28,
-    64,
-)  # bytes, bytes, and a number; for all of a submission's processes together
+MEMORY = 4 * 2**30  # bytes, for all of a submission's processes together
+DISK = 2**28  # bytes, in each of the two places to which it may write
+PROCESSES = 64
 CALL_SECONDS = 10  # of one call of a reader's function; our own take less than one for a whole check
 GRACE = 5  # seconds: what has not stopped by itself by then is stopped from outside
 INSIDE = Path(__file__).resolve().with_name("run_submission.py")
@@ -65,18 +63,19 @@ class Sandbox:
     def __init__(self, thrown_away: bool = False, seconds: float = 60):
         if thrown_away and os.geteuid() != 0:
             raise RuntimeError("Without bubblewrap only root can confine a submission: run this as root.")
+        account = 2**30 + os.getpid()  # nobody's, so that no other program's processes are counted with these
+        command = [] if thrown_away else bubblewrap()
         self.end = time.monotonic() + seconds
         self.line, theirs = socket.socketpair()
         self.received = b""
-        self.shared = getattr(psutil.virtual_memory(), "shared", 0)
+        self.shared = psutil.virtual_memory().shared
         self.folder = tempfile.mkdtemp() if thrown_away else "/tmp"
         if thrown_away:
             os.chmod(self.folder, 0o1777)
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed at the end)
         with theirs:
             self.process = subprocess.Popen(
-                [*([] if thrown_away else bubblewrap()), sys.executable, "-sP", INSIDE]
-                + [str(most) for most in (MEMORY, PROCESSES, DISK)],
+                [*command, sys.executable, "-sP", INSIDE, *map(str, (MEMORY, PROCESSES, DISK, account))],
                 stdin=theirs,
                 stdout=theirs,
                 stderr=self.errors,
@@ -172,7 +171,8 @@ class Sandbox:
     def _memory(self) -> int:
         """What its processes hold, and what they have put into files and segments that only memory holds."""
         total = psutil.virtual_memory().shared - self.shared
-        for process in psutil.Process(self.process.pid).children(recursive=True):
+        first = psutil.Process(self.process.pid)
+        for process in [first, *first.children(recursive=True)]:
             with suppress(psutil.Error):  # it ended meanwhile
                 total += process.memory_info().rss
         return total
@@ -258,9 +258,7 @@ def bubblewrap() -> list[str]:
         program,
         *(f"--unshare-{name}" for name in namespaces),
         *("--die-with-parent", "--new-session"),
-        *("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")[
-            : None if os.geteuid() == 0 else 0
-        ],
+        *(() if os.geteuid() else ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")),
         *("--perms", "1777", "--size", str(DISK), "--tmpfs", "/tmp"),
         *(argument for path in above for argument in ("--perms", "755", "--dir", path)),
         *(argument for path in seen() for argument in ("--ro-bind-try", path, path)),

@@ -351,6 +351,16 @@ raise RuntimeError(f'{len(pids)} {"A_SECRET" in os.environ} {int(rights, 16)} {p
     assert graded(look, *RIGHT).notes[0] == "cell 1 stopped with RuntimeError: 2 False 0 1 False."
 
 
+def test_all_of_this_machines_files_are_read_only(graded):
+    look = """
+mounts = [line.split() for line in open('/proc/mounts')]
+raise RuntimeError(sorted(place for _, place, _, how, *_ in mounts if 'ro' not in how.split(',')))
+"""
+    told = graded(look, *RIGHT).notes[0]
+    assert set(re.findall(r"'(/\w+(?:/shm)?)", told)) == {"/tmp", "/proc", "/dev", "/dev/shm"}, told
+    assert not re.search("/dev'|usr|helpers|data|python", told)
+
+
 def test_it_overwrites_nothing(graded):
     spoil = """
 import os

@@ -226,7 +226,7 @@ def test_an_answer_that_breaks_a_check_is_not_yet_right(scripted, submit):
 def test_the_table_has_a_row_a_submission_and_a_column_an_exercise(tmp_path):
     first = grade.Grade("a.ipynb", {"welcome.steps": Result(RIGHT, "So.")})
     second = grade.Grade("=1+1.ipynb", notes=["cell 2 stopped with E: \n=HYPERLINK(1)\ud800.", "Cell 3."])
-    grade.write_table(tmp_path / "grades.csv", [first, second])
+    grade.write(tmp_path / "grades.csv", grade.table([first, second]).to_csv(index=False))
     with open(tmp_path / "grades.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {"file": "a.ipynb", "points": "1", "of": "1", "welcome.steps": "Right", "notes": ""}
@@ -288,6 +288,7 @@ def test_a_machine_where_bubblewrap_may_not_work_is_told(monkeypatch, capsys, su
     ("submissions", "to", "complaint"),
     [
         ("nowhere", "grades.csv", "is no folder"),
+        ("", "grades.csv", "'' is no folder: make grade SUBMISSIONS=folder"),
         ("empty", "grades.csv", "holds no submission"),
         ("submissions", "submissions/grades.csv", "lies among the submissions"),
     ],
@@ -295,5 +296,6 @@ def test_a_machine_where_bubblewrap_may_not_work_is_told(monkeypatch, capsys, su
 def test_a_wrong_folder_is_told(capsys, submit, tmp_path, submissions, to, complaint):
     submit(CHECK)
     (tmp_path / "empty").mkdir()
-    assert grade.main([str(tmp_path / submissions), "--to", str(tmp_path / to)]) == 1
+    submissions = str(tmp_path / submissions) if submissions else ""
+    assert grade.main([submissions, "--to", str(tmp_path / to)]) == 1
     assert complaint in capsys.readouterr().err

@@ -98,7 +98,7 @@ raise RuntimeError(f'wrote {wrote}, uid {os.getuid()}')
 """
     told = graded(of(forge, 'exercises.check("welcome.steps", 1)'))
     assert told["score"] == 0
-    assert "RuntimeError: wrote [], uid 65534" in told["output"]
+    assert "RuntimeError: wrote [], uid 1073" in told["output"]
 
 
 def test_another_chapter_and_two_notebooks(graded):
