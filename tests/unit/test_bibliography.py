@@ -16,7 +16,7 @@ ARXIV = {entry.fields["eprint"] for entry in ENTRIES.values() if "eprint" in ent
 
 def text_of(path):
     if path.suffix == ".ipynb":
-        return "\n".join(cell.source for cell in build.read(path).cells if cell.cell_type == "markdown")
+        return "\n".join(cell.source for cell in sources.read(path).cells if cell.cell_type == "markdown")
     return path.read_text("utf-8")
 
 
