@@ -1,4 +1,4 @@
-"""Sphinx extension: plotly.js on the pages that have a figure, and only there; the theme's icons only once."""
+"""Sphinx extension: plotly.js where a page has a figure, the theme's icons only once, the book's other extensions."""
 
 import re
 from pathlib import Path
@@ -34,6 +34,8 @@ def icons_once(app, error):
 
 
 def setup(app):
+    app.setup_extension("course_map")
+    app.setup_extension("glossary")
     app.connect("html-page-context", load_plotly, priority=400)
     app.connect("build-finished", icons_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
