@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book test lab models sweep bench gpu-evidence outputs setup-cell clean colab drift
+.PHONY: help book test lab models sweep bench gpu-evidence student outputs setup-cell clean colab drift
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,6 +43,9 @@ bench: $(INSTALLED) ## measure what the book costs on this machine
 
 gpu-evidence: $(INSTALLED) ## measure what QLoRA takes on this machine's GPU (to try it on a CPU: TRY="--smallest --device cpu --to FOLDER")
 	@$(BIN)/python tests/bench/gpu_evidence.py $(TRY)
+
+student: $(INSTALLED) ## write the student edition, without solutions, to _build/student
+	@$(BIN)/python book/edition.py
 
 outputs: $(INSTALLED) ## run the notebooks that changed and store their outputs in chapters/ (for maintainers)
 	@$(BIN)/python book/build.py --write-outputs
