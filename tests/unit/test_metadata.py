@@ -78,6 +78,6 @@ def test_the_file_is_read_if_nothing_is_handed_over():
         "helps": ["chapters/experiments/resistance"],
         "minutes": 40,
     }
-    assert metadata_of(ROOT / "chapters/real/from_a_laptop_to_a_cluster.md")["helps"] == [
+    assert metadata_of(ROOT / "chapters/real/from_a_laptop_to_a_cluster.ipynb")["helps"] == [
         "chapters/experiments/rebound"
     ]
