@@ -125,10 +125,7 @@ class Presented:
             validate=False,
         )
         described, caption = _caption(name, self.caption)
-        return (
-            f'<figure class="springback" aria-label="{html.escape(self.alt)}"{described}>'
-            f"{plot}{caption}</figure>"
-        )
+        return f'<figure class="springback" aria-label="{html.escape(self.alt)}"{described}>{plot}{caption}</figure>'
 
 
 def _caption(name: str, caption: str) -> tuple[str, str]:
