@@ -85,7 +85,8 @@ function nameLegend(place) {
 function nameDrawing(place, alt) {
   const [drawing, , hover] = place.querySelectorAll(".main-svg");
   if (alt) set(drawing, {role: "img", "aria-label": alt});
-  for (const said of [hover, ...place.querySelectorAll(".infolayer > :not(.legend)")]) set(said, {"aria-hidden": true});
+  const titles = place.querySelectorAll(".infolayer > :not(.legend, .slider-container)");
+  for (const said of [hover, ...titles]) set(said, {"aria-hidden": true});
 }
 
 function makeReachable(place, alt) {

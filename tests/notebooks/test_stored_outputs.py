@@ -48,7 +48,7 @@ class TestNotebook:
         for output in outputs_of(path):
             data = output.get("data", {})
             if build.PLOTLY_MIME in data:
-                assert 'role="img" aria-label="' in data.get("text/html", ""), (
+                assert '<figure class="springback" aria-label="' in data.get("text/html", ""), (
                     "show figures with helpers.figures.present"
                 )
 
