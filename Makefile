@@ -22,7 +22,7 @@ book: $(INSTALLED) ## run the notebooks that changed and build the site in _buil
 
 test: export SPRINGBACK_PROGRESS := off
 test: $(INSTALLED) ## check style, code, models, notebooks and, in a browser, the built site
-	$(BIN)/python tests/book/browser.py
+	$(BIN)/python book/browser.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest tests/unit tests/model tests/notebooks chapters book/template.ipynb $(NBVAL)
