@@ -1,9 +1,6 @@
 """Every slide of every deck, opened from its file: it fits, can be read from the last row and asks for nothing else."""
 
-import json
-
 import build
-import nbformat
 import pytest
 import slides
 
