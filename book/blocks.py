@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import math
 import re
@@ -133,7 +134,9 @@ def outputs(cell: nbformat.NotebookNode, tables: bool) -> list[Block]:
             figures.append(Block(data["text/html"], FIGURE_LINES, alt=data["text/plain"]))
         elif "<table" in data.get("text/html", ""):
             rows = [re.findall(r"<t[dh].*?</t[dh]>", row, re.S) for row in data["text/html"].split("<tr")]
-            width = max(sum(len(re.sub("<[^>]+>", "", each)) + 2 for each in row) for row in rows)
+            # A row that shares its first cells with the one above has fewer: it is filled from the right.
+            lengths = [[len(re.sub("<[^>]+>", "", each)) for each in row[::-1]] for row in rows]
+            width = sum(max(column) + 2 for column in itertools.zip_longest(*lengths, fillvalue=0))
             start, end = data["text/html"].index("<table"), data["text/html"].index("</table>")
             small.append(Block(data["text/html"][start:end] + "</table>", 1.15 * len(rows), width))
         elif output.output_type == "stream":

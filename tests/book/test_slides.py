@@ -20,10 +20,12 @@ SLIDES = """async () => {
     for (const e of all) {
       const box = e.getBoundingClientRect();
       const what = `slide ${i + 1}, ${e.localName}: ${e.textContent.trim().slice(0, 60)}`;
-      if (box.width && (box.left < 0 || box.top < 0 || box.right > 1281 || box.bottom > 721)) outside.push(what);
+      const seen = box.width && !e.closest("[clip-path]") && e.localName != "g"; // a curve is cut off at its frame
+      if (seen && (box.left < 0 || box.top < 0 || box.right > 1281 || box.bottom > 721)) outside.push(what);
       if (![...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
       if (e.closest("mjx-container, sub, sup, tspan")) continue;
-      const size = parseFloat(getComputedStyle(e).fontSize) * (e.getScreenCTM?.().a ?? 1);
+      const drawn = e.getScreenCTM?.() ?? {a: 1, b: 0}; // an axis title is turned
+      const size = parseFloat(getComputedStyle(e).fontSize) * Math.hypot(drawn.a, drawn.b);
       if (box.width && size < (e.closest("svg") ? 21.9 : 28)) small.push(`${what} (${size})`);
     }
     for (const plot of slide.querySelectorAll("figure.plot")) {
