@@ -1,8 +1,8 @@
-"""Make a release: `make release VERSION=0.2.0`. Only look whether one could be made: `make release-check VERSION=0.2.0`.
+"""Make a release: `make release VERSION=0.2.0`; `make release-check VERSION=0.2.0` only says whether one could be made.
 
-A release is three things: a commit 'Release X' on main, which sets the version and dates the changelog; its tag vX; and a
-commit on the branch `student` that holds the student edition. That branch has no history of main, whose files hold the
-solutions. Git takes all three at once or none, and nothing leaves this machine: the last line says which push publishes.
+A release is three things: a commit 'Release X' on main, which sets the version and dates the changelog; its tag vX; and
+a commit on the branch `student`, which holds the student edition. That branch has no history of main, whose files hold
+the solutions. Git takes all three at once or none. Nothing leaves this machine: the last line says how to publish it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def section(title: str) -> str | None:
 
 
 def changed_results() -> list[str]:
-    """Names of the stored results and models that are new, other or gone since the last tag; none if there is no tag."""
+    """Names of the stored results and models that are new, other or gone since the last tag; none without a tag."""
     tag = last_tag()
     if not tag:
         return []
@@ -122,8 +122,8 @@ def problems(version: str) -> list[str]:
     dirty = [line[3:] for line in git("status", "--porcelain").splitlines()]
     if dirty:
         found.append(
-            f"{_some(dirty)} not committed: commit, or put back by 'git restore --staged --worktree FILE' what an earlier "
-            "release that was cut off has left."
+            f"{_some(dirty)} not committed: commit, or put back what a release that was cut off has left, by "
+            "'git restore --staged --worktree FILE'."
         )
     new = section("Unreleased")
     if new is None:

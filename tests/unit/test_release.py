@@ -236,13 +236,10 @@ class TestRelease:
             "src/helpers/__init__.py",
         ]
         assert release.written_version() == "0.2.0"
-        assert re.search(
-            r"^version: 0\.2\.0\ndate-released: 20\d\d-\d\d-\d\d\nlicense:", release.read("CITATION.cff"), re.M
-        )
-        assert re.search(
-            r"## \[Unreleased\]\n\n## \[0\.2\.0\] - 20\d\d-\d\d-\d\d\n\n### Added\n\n- The first chapter\.\n\n## \[0\.1\.0\]",
-            release.read("CHANGELOG.md"),
-        )
+        date = r"20\d\d-\d\d-\d\d"
+        assert re.search(rf"\nversion: 0\.2\.0\ndate-released: {date}\nlicense:", release.read("CITATION.cff"))
+        dated = rf"## \[Unreleased\]\n\n## \[0\.2\.0\] - {date}\n\n### Added\n\n- The first chapter\.\n\n## \[0\.1\.0\]"
+        assert re.search(dated, release.read("CHANGELOG.md"))
         assert "\ngit push --atomic origin main v0.2.0 student\n" in capsys.readouterr().out
 
     def test_a_release_makes_no_output_stale(self):
