@@ -21,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import edition
+import lint
 import metadata
 import nbformat
 import sources
@@ -213,7 +214,7 @@ def stage(paths: list[Path], stored: bool) -> None:
         stored: take the outputs as they are stored, whether they hold or not.
     """
     helpers = state_of_helpers()
-    wanted = {sources.ROOT / "_config.yml", sources.ROOT / "_toc.yml", sources.ROOT / "book/springback_book.py", *paths}
+    wanted = {sources.ROOT / "_config.yml", sources.ROOT / "_toc.yml", *sources.ROOT.glob("book/*.py"), *paths}
     for folder in ("chapters", "book/static", "book/vendor"):
         others = (sources.ROOT / folder).rglob("*")
         wanted.update(path for path in others if path.is_file() and path.suffix != ".ipynb")
@@ -278,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         check_setup_cells()
         paths = pages()
+        lint.check_all(paths)
         chapters = [path for path in paths if path.suffix == ".ipynb"]
         if not chosen.stored:
             run_changed(chapters)

@@ -184,7 +184,7 @@ def dead(link: str, path: Path) -> str | None:
     if not target.is_file():
         return f"the link to {link} is dead: there is no file {posixpath.normpath(place)} beside the page."
     if anchor and target == glossary.SOURCE:
-        if anchor not in glossary.terms():
+        if anchor not in glossary.terms(glossary.SOURCE):
             return f"the glossary has no term {anchor!r}; {glossary.PAGE}.md lists what there is."
     elif anchor and target.suffix in (".ipynb", ".md") and anchor not in anchors(target):
         return f"the link to {link} is dead: {sources.name(target)} has no section {anchor!r}."
