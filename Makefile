@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book test lab models sweep bench gpu-evidence student grade autograder outputs setup-cell clean colab drift
+.PHONY: help book test lab models sweep bench gpu-evidence student grade autograder outputs setup-cell clean release release-check colab drift
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -60,6 +60,12 @@ outputs: $(INSTALLED) ## run the notebooks that changed and store their outputs 
 
 setup-cell: $(INSTALLED) ## put the set-up cell, made from _config.yml's address, into every notebook
 	@$(BIN)/python book/build.py --write-setup-cell
+
+release: $(INSTALLED) ## make a release here, to be pushed by hand: make release VERSION=0.2.0 (for maintainers)
+	@$(BIN)/python book/release.py "$(VERSION)"
+
+release-check: $(INSTALLED) ## say what stands in the way of a release: make release-check VERSION=0.2.0
+	@$(BIN)/python book/release.py "$(VERSION)" --check
 
 colab: $(INSTALLED) ## run the set-up cell where Colab's packages are there already (network; options: TRY="--torch 2.13.0")
 	@$(BIN)/python tests/versions/colab.py $(TRY)
