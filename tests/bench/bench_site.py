@@ -1,0 +1,73 @@
+"""What a reader's browser has to do: pages' weight, first text with a slow processor, and how much moves meanwhile.
+
+It needs the built site and a Chromium, as the tests of the site do, and measures over the loopback.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "book"), str(Path(__file__).parents[2] / "book")]
+
+import browser
+import build
+from conftest import FLAGS, OWN_BYTES, READY, serve
+from playwright.sync_api import sync_playwright
+
+SLOWER = 4  # times
+AIMS = {"kB": 400, "first paint, s": 1.0, "first text, s": 1.0, "shift": 0.1}
+
+# Notes what happens while a page loads: its first paint with content, the first frame with a word of the article, and
+# how far what was there is pushed away.
+WATCH = """
+  window.shift = 0;
+  new PerformanceObserver((list) => list.getEntries().forEach((entry) => (shift += entry.value)))
+    .observe({type: "layout-shift", buffered: true});
+  const look = () => requestAnimationFrame(() => {
+    const word = document.querySelector(".bd-article :is(h1, p)");
+    if (word?.getBoundingClientRect().height) setTimeout(() => (window.text = performance.now()));
+    else look();
+  });
+  look();
+"""
+PAINTED = "() => window.text && performance.getEntriesByName('first-contentful-paint').length"
+MEASURED = """() => [performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000, text / 1000]"""
+
+
+def measure(chromium, address: str) -> dict[str, float]:
+    """Open a page with a slow processor until it shows text, let the rest come at full speed, and note what it cost."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.add_init_script(WATCH)
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+    page.goto(address, wait_until="commit")
+    page.wait_for_function(PAINTED)
+    devtools.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    page.wait_for_function(READY)
+    page.wait_for_load_state("networkidle")
+    found = [page.evaluate(OWN_BYTES) / 1000, *page.evaluate(MEASURED), page.evaluate("shift")]
+    page.close()
+    return dict(zip(AIMS, found, strict=True))
+
+
+def main() -> None:
+    """Measure each page and print a table, and for each measure the worst page."""
+    site = build.BUILD / "html"
+    pages = sorted(path.relative_to(site).as_posix() for path in site.glob("chapters/**/*.html"))
+    if not pages:
+        sys.exit("_build/html has no site: 'make book' builds it.")
+    chrome = browser.find() or sys.exit(browser.NONE)
+    with serve(site) as address, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chrome, args=FLAGS)
+        measure(chromium, f"{address}/{pages[0]}")  # the browser's own start
+        table = {name: measure(chromium, f"{address}/{name}") for name in [*pages, "search.html"]}
+    width = max(map(len, table))
+    print(f"{'page':{width}}", *(f"{measure:>14}" for measure in AIMS))
+    for name, row in table.items():
+        print(f"{name:{width}}", *(f"{value:14.{0 if measure == 'kB' else 2}f}" for measure, value in row.items()))
+    for measured, aim in AIMS.items():
+        worst = max(table, key=lambda name: table[name][measured])
+        print(f"worst {measured}: {table[worst][measured]:.3g}, {worst} (aim: {aim:g})")
+
+
+if __name__ == "__main__":
+    main()
