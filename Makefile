@@ -22,8 +22,8 @@ book: $(INSTALLED) ## run the notebooks that changed and build the site in _buil
 
 test: export SPRINGBACK_PROGRESS := off
 test: $(INSTALLED) ## check style, code, models, notebooks and, in a browser, the built site
-	$(BIN)/python tests/book/browser.py
-	command -v bwrap >/dev/null || $(BIN)/python tests/apt.py bubblewrap
+	$(BIN)/python book/browser.py
+	command -v bwrap >/dev/null || $(BIN)/python book/apt.py bubblewrap
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest tests/unit tests/model tests/grading tests/notebooks chapters book/template.ipynb $(NBVAL)

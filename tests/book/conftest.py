@@ -1,34 +1,15 @@
 """The built book, served over the loopback to a browser that can reach nothing else."""
 
-import functools
-import http.server
-import os
-import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import browser
 import build
 import pytest
-from playwright.sync_api import Page, TimeoutError, sync_playwright
+from playwright.sync_api import Page, TimeoutError
 
-FLAGS = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
-# Figures and formulas are drawn.
-READY = """() => [...document.querySelectorAll(".plotly-graph-div")].every((d) => d.querySelector(".main-svg"))
-  && (!window.MathJax?.startup || MathJax.startup.promise.then(() => true))"""
 OWN_BYTES = """() => performance.getEntries().filter((entry) => !entry.name.includes("/_static/"))
   .reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0)"""
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
 
 
 @dataclass
@@ -47,24 +28,17 @@ class Opened:
 
 @pytest.fixture(scope="session")
 def address():
-    handler = functools.partial(QuietHandler, directory=build.BUILD / "html")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with browser.served(build.BUILD / "html") as served:
+        yield served
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    path = browser.find()
-    if path is None:
-        pytest.fail(browser.NONE, pytrace=False)
-    sandbox = [] if hasattr(os, "geteuid") and os.geteuid() else ["--no-sandbox"]  # root has none
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS + sandbox)
-        yield started
-        started.close()
+    try:
+        with browser.started() as started:
+            yield started
+    except browser.NoBrowser as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -95,7 +69,7 @@ def visit(chromium, address):
         opened.page.on("response", answered)
         opened.page.goto(f"{address}/{name}")
         try:
-            opened.page.wait_for_function(READY)
+            opened.page.wait_for_function(browser.READY)
         except TimeoutError:
             opened.no_trouble()  # the reason, if it is one that we look for
             raise

@@ -2,12 +2,12 @@
 
 import re
 
-import build
 import pytest
+import sources
 import yaml
 from pybtex.database import parse_file
 
-BACK = build.ROOT / "chapters/back"
+BACK = sources.ROOT / "chapters/back"
 PAGE = (BACK / "bibliography.md").read_text("utf-8")
 LINK = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")
 ENTRIES = parse_file(BACK / "references.bib", "bibtex").entries
@@ -16,17 +16,17 @@ ARXIV = {entry.fields["eprint"] for entry in ENTRIES.values() if "eprint" in ent
 
 def text_of(path):
     if path.suffix == ".ipynb":
-        return "\n".join(cell.source for cell in build.read(path).cells if cell.cell_type == "markdown")
+        return "\n".join(cell.source for cell in sources.read(path).cells if cell.cell_type == "markdown")
     return path.read_text("utf-8")
 
 
-@pytest.mark.parametrize("path", build.pages(), ids=build.name)
+@pytest.mark.parametrize("path", sources.pages(), ids=sources.name)
 def test_what_a_chapter_cites_from_arxiv_has_an_entry(path):
     assert set(LINK.findall(text_of(path))) <= ARXIV
 
 
 def test_links_are_found():
-    cited = {number for path in build.pages() for number in LINK.findall(text_of(path))}
+    cited = {number for path in sources.pages() for number in LINK.findall(text_of(path))}
     assert {"2406.06144", "2305.18290"} <= cited
 
 
@@ -47,7 +47,7 @@ def test_entries_are_complete_and_none_stands_twice():
 
 
 def test_the_paper_s_entry_is_that_of_the_citation_file():
-    cited = yaml.safe_load((build.ROOT / "CITATION.cff").read_text("utf-8"))["references"][0]
+    cited = yaml.safe_load((sources.ROOT / "CITATION.cff").read_text("utf-8"))["references"][0]
     entry = ENTRIES["ji2025resist"]
     assert entry.fields["title"].strip("{}") == cited["title"]
     names = [(" ".join(p.last_names), " ".join(p.first_names + p.middle_names)) for p in entry.persons["author"]]

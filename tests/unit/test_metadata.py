@@ -72,12 +72,12 @@ def test_a_notebook_that_begins_with_code_is_named():
         metadata_of(HERE, notebook)
 
 
-def test_the_file_is_read_if_nothing_is_handed_over():
+def test_the_file_is_read_if_nothing_is_handed_over(tmp_path):
     assert metadata_of(ROOT / "chapters/experiments/rebound.ipynb") == {
         "needs": ["chapters/start/springs_back"],
         "helps": ["chapters/experiments/resistance"],
         "minutes": 40,
     }
-    assert metadata_of(ROOT / "chapters/real/from_a_laptop_to_a_cluster.md")["helps"] == [
-        "chapters/experiments/rebound"
-    ]
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n| **Needs** | nothing |\n| **Takes** | 7 minutes to read |\n")
+    assert metadata_of(page) == {"needs": [], "helps": [], "minutes": 7}

@@ -28,6 +28,10 @@ class Question:
     text: str
     answers: tuple[Answer, ...]
 
+    def lettered(self) -> list[tuple[str, Answer]]:
+        """The answers, each with the letter that it has on paper."""
+        return list(zip("abcdefgh", self.answers, strict=False))
+
 
 @dataclass(frozen=True)
 class Quiz:
@@ -35,22 +39,23 @@ class Quiz:
 
     questions: tuple[Question, ...]
 
-    def _numbered(self) -> list[tuple[str, Question]]:
+    def numbered(self) -> list[tuple[str, Question]]:
+        """The questions, each with its title: "Question 1", or "Question" if there is one only."""
         many = len(self.questions) > 1
         return [(f"Question {i}" if many else "Question", q) for i, q in enumerate(self.questions, 1)]
 
     def __repr__(self) -> str:
         sheet, key = [], ["Key"]
-        for title, question in self._numbered():
+        for title, question in self.numbered():
             sheet.append(f"{title}. {question.text}")
-            for letter, answer in zip("abcdefgh", question.answers, strict=False):
+            for letter, answer in question.lettered():
                 sheet.append(f"  {letter}) {answer.text}")
                 key.append(f"{title} {letter}: {RIGHT if answer.right else 'Wrong'}. {answer.why}")
         return "\n".join([*sheet, "", *key])
 
     def _repr_html_(self) -> str:
         parts = []
-        for title, question in self._numbered():
+        for title, question in self.numbered():
             parts.append(f'<p style="margin-top: 1.2em"><strong>{title}.</strong> {inline(question.text)}</p>')
             for answer in question.answers:
                 mark, colour = LOOKS[RIGHT if answer.right else NOT_YET]

@@ -1,4 +1,4 @@
-"""Install a package of the system's where that is easy, as root on Debian: `python tests/apt.py bubblewrap`."""
+"""Install a package of the system's where that is easy, as root on Debian: `python book/apt.py bubblewrap`."""
 
 import os
 import subprocess
