@@ -1,17 +1,15 @@
 """What a reader's browser has to do: pages' weight, first text with a slow processor, and how much moves meanwhile.
 
-It needs the built site and a Chromium, as the tests of the site do, and measures over the loopback.
+It measures the built site over the loopback, in the Chromium that the tests use.
 """
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "book"), str(Path(__file__).parents[2] / "book")]
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book"))
 
-import browser
-import build
-from conftest import FLAGS, OWN_BYTES, READY, serve
-from playwright.sync_api import sync_playwright
+import browser  # noqa: E402
 
 SLOWER = 4  # times
 AIMS = {"kB": 400, "first paint, s": 1.0, "first text, s": 1.0, "shift": 0.1}
@@ -42,24 +40,22 @@ def measure(chromium, address: str) -> dict[str, float]:
     page.goto(address, wait_until="commit")
     page.wait_for_function(PAINTED)
     devtools.send("Emulation.setCPUThrottlingRate", {"rate": 1})
-    page.wait_for_function(READY)
+    page.wait_for_function(browser.READY)
     page.wait_for_load_state("networkidle")
-    found = [page.evaluate(OWN_BYTES) / 1000, *page.evaluate(MEASURED), page.evaluate("shift")]
+    found = [page.evaluate(browser.OWN_BYTES) / 1000, *page.evaluate(MEASURED), page.evaluate("shift")]
     page.close()
     return dict(zip(AIMS, found, strict=True))
 
 
 def main() -> None:
     """Measure each page and print a table, and for each measure the worst page."""
-    site = build.BUILD / "html"
+    site = ROOT / "_build/html"
     pages = sorted(path.relative_to(site).as_posix() for path in site.glob("chapters/**/*.html"))
     if not pages:
         sys.exit("_build/html has no site: 'make book' builds it.")
-    chrome = browser.find() or sys.exit(browser.NONE)
-    with serve(site) as address, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chrome, args=FLAGS)
+    with browser.served(site) as address, browser.started() as chromium:
         measure(chromium, f"{address}/{pages[0]}")  # the browser's own start
-        table = {name: measure(chromium, f"{address}/{name}") for name in [*pages, "search.html"]}
+        table = {name: measure(chromium, f"{address}/{name}") for name in pages}
     width = max(map(len, table))
     print(f"{'page':{width}}", *(f"{measure:>14}" for measure in AIMS))
     for name, row in table.items():
