@@ -352,7 +352,7 @@ def bars(
     _check(table, x, y, by, low, high)
     figure = go.Figure()
     for i, (name, rows) in enumerate((name, table[table[by] == name]) for name in _names(table, by)):
-        whiskers = None
+        shape, whiskers = _pick(PATTERNS, i, shift=True), None
         if low:
             up, down = rows[high] - rows[y], rows[y] - rows[low]
             whiskers = {"array": up, "arrayminus": down, "symmetric": False, "color": _INK}
