@@ -363,7 +363,7 @@ def bars(
             error_y=whiskers,
             marker={
                 "color": _pick(PALETTE, i),
-                "pattern": {"shape": _pick(PATTERNS, i, shift=True), "fillmode": "overlay"},
+                "pattern": {"shape": shape, "fillmode": "overlay"},
             },
             **_hover(rows, name, x_title or x, y_title or y, low, high),
         )
