@@ -125,17 +125,15 @@ def outputs(cell: nbformat.NotebookNode, tables: bool) -> list[Block]:
     figures, small = [], []
     for output in cell.outputs:
         data = output.get("data", {})
+        page, plain = data.get("text/html", ""), data.get("text/plain", "")
         if build.PLOTLY_MIME in data:
-            figures.append(
-                Block(_plot(data[build.PLOTLY_MIME], data["text/plain"]), FIGURE_LINES, alt=data["text/plain"])
-            )
-        elif '<figure class="springback' in data.get("text/html", ""):
-            figures.append(Block(data["text/html"], FIGURE_LINES, alt=data["text/plain"]))
-        elif "<table" in data.get("text/html", ""):
-            rows = [re.findall(r"<t[dh].*?</t[dh]>", row, re.S) for row in data["text/html"].split("<tr")]
-            width = max(sum(len(re.sub("<[^>]+>", "", each)) + 2 for each in row) for row in rows)
-            start, end = data["text/html"].index("<table"), data["text/html"].index("</table>")
-            small.append(Block(data["text/html"][start:end] + "</table>", 1.15 * len(rows), width))
+            figures.append(Block(_plot(data[build.PLOTLY_MIME], plain), FIGURE_LINES, alt=plain))
+        elif '<figure class="springback' in page:
+            figures.append(Block(page, FIGURE_LINES, alt=plain))
+        elif "<table" in page:
+            table = page[page.index("<table") : page.index("</table>")] + "</table>"
+            width = max(len(row) + 99 * row.endswith("\\") for row in plain.split("\n"))  # pandas broke a wide table
+            small.append(Block(table, 1.15 * table.count("<tr"), width))
         elif output.output_type == "stream":
             # Several tables printed one below the other may stand on several slides: each begins with a plain line.
             for part in re.split(r"\n(?=\S+(?: \S+)*\n)", output.text.rstrip()):

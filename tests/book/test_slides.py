@@ -1,9 +1,6 @@
 """Every slide of every deck, opened from its file: it fits, can be read from the last row and asks for nothing else."""
 
-import json
-
 import build
-import nbformat
 import pytest
 import slides
 
@@ -12,21 +9,23 @@ CHAPTERS = [path for path in build.pages() if path.suffix == ".ipynb"]
 # Goes through the deck, with all fragments shown, and gives for each slide its texts that are too small and the things
 # that leave the frame. MathJax keeps a hidden copy of a formula for screen readers.
 SLIDES = """async () => {
+  const UNSEEN = "mjx-assistive-mml, script, style, .notes, svg :not(text)";  // lines are cut where an axis ends
   const small = [], outside = [], empty = [];
   const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const scale = (matrix) => matrix ? Math.hypot(matrix.a, matrix.b) : 1;  // of a drawing; its text may be turned
   await MathJax.startup.promise;
   for (let i = 0; i < Reveal.getTotalSlides(); i++) {
     Reveal.slide(i, 0, 99);
     await painted();
     const slide = Reveal.getCurrentSlide();
-    const all = [...slide.querySelectorAll("*")].filter((e) => !e.closest("mjx-assistive-mml, script, style, .notes"));
+    const all = [...slide.querySelectorAll("*")].filter((e) => !e.closest(UNSEEN));
     for (const e of all) {
       const box = e.getBoundingClientRect();
       const what = `slide ${i + 1}, ${e.localName}: ${e.textContent.trim().slice(0, 60)}`;
       if (box.width && (box.left < 0 || box.top < 0 || box.right > 1281 || box.bottom > 721)) outside.push(what);
       if (![...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
       if (e.closest("mjx-container, sub, sup, tspan")) continue;
-      const size = parseFloat(getComputedStyle(e).fontSize) * (e.getScreenCTM?.().a ?? 1);
+      const size = parseFloat(getComputedStyle(e).fontSize) * scale(e.getScreenCTM?.());
       if (box.width && size < (e.closest("svg") ? 21.9 : 28)) small.push(`${what} (${size})`);
     }
     for (const plot of slide.querySelectorAll("figure.plot")) {
