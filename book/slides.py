@@ -24,7 +24,7 @@ from pathlib import Path
 
 import build
 import nbformat
-from blocks import MARKDOWN, Block, block, blocks, filled, outputs, prose, sentences
+from blocks import MARKDOWN, ROOM, Block, block, blocks, filled, outputs, prose, sentences
 from build import BookError
 
 from helpers import exercises
@@ -109,7 +109,9 @@ class Deck:
                 self.lead = sentences(next(iter(prose(after.source)), ""))
             if shown:
                 said = MARKDOWN.renderInline(self.lead) or html.escape(sentences(shown[0].alt))
-                self.slides += filled(self.heading, [*([block(f"<p>{said}</p>")] if said else []), *shown])
+                above = block(f"<p>{said}</p>")
+                alone = not said or above.lines + shown[0].lines > ROOM
+                self.slides += filled(self.heading, shown if alone else [above, *shown])
                 self.lead = ""
 
     def _asked(self, content: list[Block], kind: str) -> None:

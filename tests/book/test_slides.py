@@ -9,7 +9,8 @@ CHAPTERS = [path for path in build.pages() if path.suffix == ".ipynb"]
 # Goes through the deck, with all fragments shown, and gives for each slide its texts that are too small and the things
 # that leave the frame. MathJax keeps a hidden copy of a formula for screen readers.
 SLIDES = """async () => {
-  const UNSEEN = "mjx-assistive-mml, script, style, .notes, svg :not(text)";  // lines are cut where an axis ends
+  // Of a figure only the text: its lines go on, unseen, where an axis ends.
+  const seen = (e) => !e.closest("mjx-assistive-mml, script, style, .notes") && !e.matches("svg :not(text)");
   const small = [], outside = [], empty = [];
   const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const scale = (matrix) => matrix ? Math.hypot(matrix.a, matrix.b) : 1;  // of a drawing; its text may be turned
@@ -18,7 +19,7 @@ SLIDES = """async () => {
     Reveal.slide(i, 0, 99);
     await painted();
     const slide = Reveal.getCurrentSlide();
-    const all = [...slide.querySelectorAll("*")].filter((e) => !e.closest(UNSEEN));
+    const all = [...slide.querySelectorAll("*")].filter(seen);
     for (const e of all) {
       const box = e.getBoundingClientRect();
       const what = `slide ${i + 1}, ${e.localName}: ${e.textContent.trim().slice(0, 60)}`;
