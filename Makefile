@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM := false
 
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book test lab models sweep bench gpu-evidence outputs setup-cell clean colab drift
+.PHONY: help book test lab models sweep bench gpu-evidence student grade autograder outputs setup-cell clean release release-check colab drift
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,9 +23,10 @@ book: $(INSTALLED) ## run the notebooks that changed and build the site in _buil
 test: export SPRINGBACK_PROGRESS := off
 test: $(INSTALLED) ## check style, code, models, notebooks and, in a browser, the built site
 	$(BIN)/python book/browser.py
+	command -v bwrap >/dev/null || $(BIN)/python book/apt.py bubblewrap
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest tests/unit tests/model tests/notebooks chapters book/template.ipynb $(NBVAL)
+	$(BIN)/pytest tests/unit tests/model tests/grading tests/notebooks chapters book/template.ipynb $(NBVAL)
 	$(BIN)/python book/build.py --stored --clean
 	$(BIN)/pytest tests/book
 
@@ -44,11 +45,27 @@ bench: $(INSTALLED) ## measure what the book costs on this machine
 gpu-evidence: $(INSTALLED) ## measure what QLoRA takes on this machine's GPU (to try it on a CPU: TRY="--smallest --device cpu --to FOLDER")
 	@$(BIN)/python tests/bench/gpu_evidence.py $(TRY)
 
+student: $(INSTALLED) ## write the student edition, without solutions, to _build/student
+	@$(BIN)/python book/edition.py
+
+TO ?= grades.csv
+grade: $(INSTALLED) ## grade a folder of submissions: make grade SUBMISSIONS=folder TO=grades.csv (options: TRY="--quick --feedback FOLDER")
+	@$(BIN)/python book/grade.py "$(SUBMISSIONS)" --to "$(TO)" $(TRY)
+
+autograder: $(INSTALLED) ## write the archive with which Gradescope grades a chapter: make autograder NAME=rebound
+	@$(BIN)/python book/gradescope.py "$(NAME)"
+
 outputs: $(INSTALLED) ## run the notebooks that changed and store their outputs in chapters/ (for maintainers)
 	@$(BIN)/python book/build.py --write-outputs
 
 setup-cell: $(INSTALLED) ## put the set-up cell, made from _config.yml's address, into every notebook
 	@$(BIN)/python book/build.py --write-setup-cell
+
+release: $(INSTALLED) ## make a release here, to be pushed by hand: make release VERSION=0.2.0 (for maintainers)
+	@$(BIN)/python book/release.py "$(VERSION)"
+
+release-check: $(INSTALLED) ## say what stands in the way of a release: make release-check VERSION=0.2.0
+	@$(BIN)/python book/release.py "$(VERSION)" --check
 
 colab: $(INSTALLED) ## run the set-up cell where Colab's packages are there already (network; options: TRY="--torch 2.13.0")
 	@$(BIN)/python tests/versions/colab.py $(TRY)

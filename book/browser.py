@@ -55,8 +55,7 @@ def install() -> None:
     """Install one: the system's package when root on Debian, else Playwright's."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if root and Path("/etc/debian_version").exists():
-        _run("apt-get", "update", "-qq")
-        _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
+        _run(sys.executable, str(Path(__file__).with_name("apt.py")), "chromium")
     if not find():
         _run(sys.executable, "-m", "playwright", "install", *(["--with-deps"] if root else []), "chromium")
 
@@ -103,7 +102,7 @@ def _starts(path: str) -> bool:
 
 def _run(*command: str) -> None:
     print(*command, flush=True)
-    subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+    subprocess.run(command)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Run the notebooks that changed and build the book: `make book`.
 
-Every notebook that _toc.yml names is executed once for each state of what it depends on (its cells, the helpers, the
-data, the pins). Executed copies lie in _build/executed, each written at once when its run has succeeded, so a build
-can be interrupted and goes on where it was. Book and outputs are then staged in _build/source, and jupyter-book
-builds _build/html from there, with warnings as errors.
+A notebook stores its outputs, and with them a digest of what they depend on: its cells, the helpers, the data, the
+pins. Where that no longer holds, the notebook is run. The executed copies lie in _build/executed, each written at once
+when its run has succeeded, so a build can be interrupted and goes on where it was. The student edition of the book,
+outputs included, is then staged in _build/source, and jupyter-book builds _build/html from there, warnings as errors.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,13 +20,17 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
+import edition
+import lint
+import metadata
 import nbformat
+import sources
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from sources import BookError, name, notebooks, pages, read, write
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "_build"
+BUILD = sources.ROOT / "_build"
 EXECUTED = BUILD / "executed"
 SOURCE = BUILD / "source"
 CELL_TIMEOUT = 300  # seconds, as in the tests
@@ -40,46 +46,14 @@ ENVIRONMENT = {
 }
 
 
-class BookError(Exception):
-    """What is wrong and where, in one sentence for the person at the keyboard."""
-
-
 def setup_cell() -> str:
     """The set-up cell that every notebook begins with, from the public address in _config.yml."""
-    address = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
+    address = yaml.safe_load((sources.ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
     return (
-        f'if "google.colab" in str(get_ipython()):\n    %pip install -q git+{address}\nimport helpers; helpers.setup()'
+        'if "google.colab" in str(get_ipython()):\n'
+        f"    %pip install -q git+{address}@{edition.BRANCH}\n"
+        "import helpers; helpers.setup()"
     )
-
-
-def pages() -> list[Path]:
-    """The files that _toc.yml names, in reading order.
-
-    Raises:
-        BookError: if one of them does not exist.
-    """
-
-    def walk(entry):
-        if isinstance(entry, list):
-            for item in entry:
-                yield from walk(item)
-        elif isinstance(entry, dict):
-            yield from (entry[key] for key in ("root", "file") if key in entry)
-            for key in ("parts", "subtrees", "chapters", "sections", "entries"):
-                yield from walk(entry.get(key))
-
-    found = []
-    for name in walk(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))):
-        path = next((ROOT / f"{name}{end}" for end in (".ipynb", ".md", "") if (ROOT / f"{name}{end}").is_file()), None)
-        if path is None:
-            raise BookError(f"_toc.yml names {name}, but there is no {name}.ipynb and no {name}.md.")
-        found.append(path)
-    return found
-
-
-def notebooks() -> list[Path]:
-    """Every notebook that keeps the one shape: the chapters' and the template."""
-    return [*sorted(ROOT.glob("chapters/**/[!.]*.ipynb")), ROOT / "book/template.ipynb"]
 
 
 def first_code_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
@@ -148,9 +122,10 @@ def execute(path: Path, environment: dict[str, str] | None = None) -> nbformat.N
 def state_of_helpers() -> bytes:
     """A digest of all that every notebook depends on: helpers, data and pins."""
     digest = hashlib.sha256()
-    depends = [path for path in (ROOT / "src/helpers").rglob("*") if path.suffix in {".py", ".toml", ".html"}]
-    for path in [*sorted(depends), ROOT / "data/MANIFEST.json", ROOT / "constraints.txt"]:
-        digest.update(f"{name(path)}\0".encode() + path.read_bytes())
+    depends = [path for path in (sources.ROOT / "src/helpers").rglob("*") if path.suffix in {".py", ".toml", ".html"}]
+    for path in [*sorted(depends), sources.ROOT / "data/MANIFEST.json", sources.ROOT / "constraints.txt"]:
+        text = re.sub(rb"^__version__ = .*$", b"", path.read_bytes(), flags=re.MULTILINE)  # a release changes no output
+        digest.update(f"{name(path)}\0".encode() + text)
     return digest.digest()
 
 
@@ -160,26 +135,56 @@ def state_of(notebook: nbformat.NotebookNode, helpers: bytes) -> str:
     return hashlib.sha256(repr(cells).encode() + helpers).hexdigest()
 
 
-def run_changed(paths: list[Path], write_outputs: bool) -> None:
-    """Execute those notebooks whose state changed since their last success, with a line for each."""
+def up_to_date(path: Path, helpers: bytes) -> nbformat.NotebookNode | None:
+    """The notebook with outputs that hold for its present state: as it is stored or as it was run last; else None."""
+    state = state_of(read(path), helpers)
+    for candidate in (path, EXECUTED / path.relative_to(sources.ROOT)):
+        if candidate.exists():
+            notebook = read(candidate)
+            if notebook.metadata.get("springback", {}).get("state") == state:
+                return notebook
+    return None
+
+
+def run_changed(paths: list[Path]) -> None:
+    """Execute those notebooks whose outputs no longer hold, with a line for each."""
     helpers = state_of_helpers()
     width = max(len(name(path)) for path in paths)
     for number, path in enumerate(paths, 1):
         print(f"[{number}/{len(paths)}] {name(path):{width}}  ", end="", flush=True)
-        state = state_of(read(path), helpers)
-        copy = EXECUTED / path.relative_to(ROOT)
-        if copy.exists() and read(copy).metadata.get("springback", {}).get("state") == state:
+        if up_to_date(path, helpers):
             print("unchanged")
         else:
             start = time.monotonic()
             notebook = without_widgets(execute(path))
-            notebook.metadata.springback = {"state": state}
-            write(copy, notebook)
-            print(f"{time.monotonic() - start:.0f} s")
-        if write_outputs:
-            notebook = read(copy)
-            del notebook.metadata["springback"]
+            seconds = round(time.monotonic() - start)
+            notebook.metadata.springback = {
+                **metadata.metadata_of(path),
+                "executed": datetime.date.today().isoformat(),
+                "seconds": seconds,
+                "state": state_of(read(path), helpers),
+            }
+            write(EXECUTED / path.relative_to(sources.ROOT), notebook)
+            print(f"{seconds} s")
+
+
+def write_outputs(paths: list[Path]) -> None:
+    """Store in the notebooks what `run_changed` has found."""
+    helpers = state_of_helpers()
+    for path in paths:
+        notebook = up_to_date(path, helpers)
+        if notebook != read(path):
             write(path, notebook)
+
+
+def stale(paths: list[Path]) -> list[str]:
+    """The notebooks whose stored outputs no longer hold."""
+    helpers = state_of_helpers()
+    return [
+        name(path)
+        for path in paths
+        if (notebook := read(path)).metadata.get("springback", {}).get("state") != state_of(notebook, helpers)
+    ]
 
 
 def without_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -201,47 +206,48 @@ def for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def stage(paths: list[Path], outputs: Path) -> None:
+def stage(paths: list[Path], stored: bool) -> None:
     """Bring _build/source up to date; what did not change keeps its date, so that only changed pages are built.
 
     Args:
         paths: the pages.
-        outputs: folder of the notebooks with outputs: _build/executed, or the root for the stored ones.
+        stored: take the outputs as they are stored, whether they hold or not.
     """
-    wanted = {ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "book/springback_book.py", *paths}
+    helpers = state_of_helpers()
+    wanted = {sources.ROOT / "_config.yml", sources.ROOT / "_toc.yml", *sources.ROOT.glob("book/*.py"), *paths}
     for folder in ("chapters", "book/static", "book/vendor"):
-        others = (ROOT / folder).rglob("*")
+        others = (sources.ROOT / folder).rglob("*")
         wanted.update(path for path in others if path.is_file() and path.suffix != ".ipynb")
     texts = {}
     for path in wanted:
         if path.suffix == ".ipynb":
-            notebook = for_the_page(read(outputs / path.relative_to(ROOT)))
-            texts[SOURCE / path.relative_to(ROOT)] = nbformat.writes(notebook).encode()
+            notebook = for_the_page(edition.student(read(path) if stored else up_to_date(path, helpers)))
+            texts[SOURCE / path.relative_to(sources.ROOT)] = nbformat.writes(notebook).encode()
         else:
-            texts[SOURCE / path.relative_to(ROOT)] = path.read_bytes()
+            texts[SOURCE / path.relative_to(sources.ROOT)] = path.read_bytes()
     texts[SOURCE / "book/plotly/plotly.min.js"] = files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
     for path in SOURCE.rglob("*"):
         if path.is_file() and path not in texts:
             path.unlink()
     changed = {path for path, text in texts.items() if not path.exists() or path.read_bytes() != text}
-    if changed - {SOURCE / path.relative_to(ROOT) for path in paths}:
+    if changed - {SOURCE / path.relative_to(sources.ROOT) for path in paths}:
         forget_pages()  # Sphinx would not notice a changed style sheet
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(texts[path])
 
 
-def build_site(paths: list[Path], outputs: Path) -> None:
+def build_site(paths: list[Path], stored: bool) -> None:
     """Stage and run jupyter-book, warnings as errors.
 
     Raises:
         BookError: if Sphinx finds an error or has a warning.
     """
-    stage(paths, outputs)
+    stage(paths, stored)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    command = [jupyter_book, "build", SOURCE, "--path-output", ROOT, "-W", "--keep-going", "-n", "-q"]
+    command = [jupyter_book, "build", SOURCE, "--path-output", sources.ROOT, "-W", "--keep-going", "-n", "-q"]
     try:
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, cwd=sources.ROOT, stdout=subprocess.PIPE, text=True)
     except KeyboardInterrupt:
         shutil.rmtree(
             BUILD / ".doctrees", ignore_errors=True
@@ -259,28 +265,6 @@ def forget_pages() -> None:
     shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
 
 
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def read(path: Path) -> nbformat.NotebookNode:
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:
-        raise BookError(f"{name(path)} is not a readable notebook: {error}") from error
-
-
-def write(path: Path, notebook: nbformat.NotebookNode) -> None:
-    """Write a notebook at once: either the whole new file stands there or the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        nbformat.write(notebook, half)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     how = parser.add_mutually_exclusive_group()
@@ -295,13 +279,17 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         check_setup_cells()
         paths = pages()
+        lint.check_all(paths)
+        chapters = [path for path in paths if path.suffix == ".ipynb"]
         if not chosen.stored:
-            run_changed([path for path in paths if path.suffix == ".ipynb"], chosen.write_outputs)
+            run_changed(chapters)
+        if chosen.write_outputs:
+            write_outputs(chapters)
+            return 0
         if chosen.clean:
             forget_pages()
             shutil.rmtree(BUILD / "html", ignore_errors=True)
-        if not chosen.write_outputs:
-            build_site(paths, ROOT if chosen.stored else EXECUTED)
+        build_site(paths, chosen.stored)
     except BookError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

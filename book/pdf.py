@@ -20,17 +20,18 @@ from urllib.parse import unquote, urlsplit
 
 import browser
 import build
+import sources
 import yaml
-from build import BookError
 from playwright.sync_api import Page
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, Fit, FloatObject, IndirectObject, NameObject, NullObject
+from sources import BookError
 
 import helpers
 
 TARGET = build.BUILD / "springback.pdf"
 SITE = build.BUILD / "html"
-STYLE = build.ROOT / "book/print.css"
+STYLE = sources.ROOT / "book/print.css"
 WIDTH = 658  # pixels: an A4 page less its margins
 
 # The article alone, as wide as the paper, with everything unfolded that print.css does not hide, and with what is too
@@ -57,7 +58,7 @@ def contents() -> list[tuple[str, list[str]]]:
         for child in (*entry.get("chapters", ()), *entry.get("sections", ())):
             yield from files(child)
 
-    toc = yaml.safe_load((build.ROOT / "_toc.yml").read_text("utf-8"))
+    toc = yaml.safe_load((sources.ROOT / "_toc.yml").read_text("utf-8"))
     return [("", list(files(toc))), *((part.get("caption", ""), list(files(part))) for part in toc.get("parts", ()))]
 
 
@@ -148,7 +149,7 @@ class Book:
 
 
 def _config() -> dict:
-    return yaml.safe_load((build.ROOT / "_config.yml").read_text("utf-8"))
+    return yaml.safe_load((sources.ROOT / "_config.yml").read_text("utf-8"))
 
 
 def front(parts: list[tuple[str, list[tuple[str, str, int]]]], address: str) -> str:
@@ -219,7 +220,7 @@ def main() -> int:
     except (BookError, browser.NoBrowser) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print(f"The book is in {build.name(TARGET)}.")
+    print(f"The book is in {sources.name(TARGET)}.")
     return 0
 
 

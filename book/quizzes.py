@@ -12,8 +12,9 @@ from pathlib import Path
 
 import browser
 import build
-from build import BookError
+import sources
 from pdf import printed, shown
+from sources import BookError
 
 from helpers.exercises import QUIZZES, read_quizzes
 from helpers.exercises.checking import RIGHT, inline
@@ -30,9 +31,9 @@ def chapters() -> list[tuple[str, Quiz]]:
     """
     quizzes = dict(read_quizzes(QUIZZES))
     found = []
-    for path in build.pages():
+    for path in sources.pages():
         if path.stem in quizzes:
-            title = build.read(path).cells[0].source.partition("\n")[0].lstrip("# ")
+            title = sources.read(path).cells[0].source.partition("\n")[0].lstrip("# ")
             found.append((title, quizzes.pop(path.stem)))
     if quizzes:
         raise BookError(f"{QUIZZES.name} has a quiz for {', '.join(quizzes)}, and no chapter has that name.")
@@ -77,7 +78,7 @@ def make(folder: Path = TARGET) -> list[Path]:
 
 def main() -> int:
     try:
-        print(*map(build.name, make()), sep="\n")
+        print(*map(sources.name, make()), sep="\n")
     except (BookError, browser.NoBrowser) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

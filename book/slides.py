@@ -24,23 +24,13 @@ from pathlib import Path
 
 import build
 import nbformat
+import sources
 from blocks import MARKDOWN, ROOM, Block, block, blocks, filled, outputs, prose, sentences
-from build import BookError
+from edition import student
+from sources import BookError
 
 from helpers import exercises
 from helpers.exercises.checking import inline
-
-try:
-    from edition import student
-except ModuleNotFoundError:  # REPLACE by the import alone once book/edition.py is there
-
-    def student(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-        edition = nbformat.from_dict(notebook)
-        edition.cells = [cell for cell in edition.cells if "solution" not in cell.metadata.get("tags", [])]
-        for cell in edition.cells:
-            cell.source = cell.source.split("\n# solution\n")[0]
-        return edition
-
 
 SLIDES = build.BUILD / "slides"
 CODE = 10, 72  # lines, and characters in a line
@@ -60,10 +50,10 @@ class Deck:
         self.slides: list[str] = []
         self.title = self.section = self.heading = ""
         self.lead = ""  # what the text says just before an output
-        cells = student(build.read(path)).cells
+        cells = student(sources.read(path)).cells
         setup = next((cell for cell in cells if cell.cell_type == "code"), None)
         for number, cell in enumerate(cells, 1):
-            place = f"{build.name(path)}, cell {number}"
+            place = f"{sources.name(path)}, cell {number}"
             kind = cell.metadata.get("slideshow", {}).get("slide_type", "-").removeprefix("sub")
             if kind not in ("-", "slide", "fragment", "skip", "notes"):
                 raise BookError(f"{place}: slide_type is {kind!r}; choose slide, subslide, fragment, skip, notes or -.")
@@ -151,7 +141,7 @@ def _questions(name: str) -> list[str]:
 def write(path: Path, folder: Path = SLIDES) -> Path:
     """Write the deck of a notebook, beside the files that all decks share."""
     deck = Deck(path)
-    page = (build.ROOT / "book/deck.html").read_text("utf-8")
+    page = (sources.ROOT / "book/deck.html").read_text("utf-8")
     parts = {
         "title": html.escape(deck.title),
         "slides": "\n".join(f"<section>{each}</section>" for each in deck.slides),
@@ -165,19 +155,19 @@ def write(path: Path, folder: Path = SLIDES) -> Path:
 def share(folder: Path = SLIDES) -> None:
     """Put what all decks need into the folder beside them."""
     for name in ("reveal", "mathjax"):
-        shutil.copytree(build.ROOT / "book/vendor" / name, folder / "shared" / name, dirs_exist_ok=True)
+        shutil.copytree(sources.ROOT / "book/vendor" / name, folder / "shared" / name, dirs_exist_ok=True)
     shutil.copy(files("plotly").joinpath("package_data/plotly.min.js"), folder / "shared")
 
 
 def main(names: list[str]) -> int:
-    chapters = {path.stem: path for path in build.pages() if path.suffix == ".ipynb"}
+    chapters = {path.stem: path for path in sources.pages() if path.suffix == ".ipynb"}
     try:
         unknown = next((name for name in names if name not in chapters), None)
         if unknown:
             raise BookError(f"There is no chapter {unknown!r}; NAME is one of {', '.join(chapters)}.")
         share()
         for name in names or chapters:
-            print(build.name(write(chapters[name])))
+            print(sources.name(write(chapters[name])))
     except BookError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -1,10 +1,20 @@
-"""Sphinx extension: plotly.js on the pages that have a figure, and only there."""
+"""Sphinx extension: plotly.js where a page has a figure, the theme's icons only once, the book's other extensions."""
+
+import re
+from pathlib import Path
 
 # Figures' inline scripts run while the page loads, plotly.js (4.8 MB) after it: until then their calls wait here.
 WAIT_FOR_PLOTLY = (
     "window.waitingFigures = [];"
     "window.Plotly = {newPlot: (...call) => new Promise(drawn => waitingFigures.push([call, drawn]))};"
 )
+
+# The theme brings its icons as a font and again as a script of 1.5 MB, which stands before a page's first word; and it
+# fetches a font in advance that no page uses.
+TWICE = re.compile(
+    r'<script src="[^"]*/fontawesome/[^"]*\.js[^"]*"></script>|<link rel="preload" [^>]*/fa-regular-[^>]*>'
+)
+ICON = re.compile(r'<i class="(?=fa)')
 
 
 def load_plotly(app, pagename, templatename, context, doctree):
@@ -14,6 +24,18 @@ def load_plotly(app, pagename, templatename, context, doctree):
         app.add_js_file("figures.js", loading_method="defer", priority=600)
 
 
+def icons_once(app, error):
+    """Leave the script out, and hide the font's letters from screen readers: beside each icon stands what it means."""
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text("utf-8")
+        lighter = ICON.sub('<i aria-hidden="true" class="', TWICE.sub("", text))
+        if lighter != text:
+            page.write_text(lighter, "utf-8")
+
+
 def setup(app):
+    app.setup_extension("course_map")
+    app.setup_extension("glossary")
     app.connect("html-page-context", load_plotly, priority=400)
+    app.connect("build-finished", icons_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

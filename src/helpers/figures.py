@@ -36,7 +36,12 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 PATTERNS = ("", "/", "x", "-", "\\", ".")
 
-CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    # Two that do nothing here, and one that sends the figure to another server.
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud"],
+}
 DIGITS = 5  # significant digits kept in a page: more than a screen shows, half the weight
 
 _PLOTLY_MIME = "application/vnd.plotly.v1+json"
@@ -120,10 +125,7 @@ class Presented:
             validate=False,
         )
         described, caption = _caption(name, self.caption)
-        return (
-            f'<figure class="springback" role="img" aria-label="{html.escape(self.alt)}"{described}>'
-            f"{plot}{caption}</figure>"
-        )
+        return f'<figure class="springback" aria-label="{html.escape(self.alt)}"{described}>{plot}{caption}</figure>'
 
 
 def _caption(name: str, caption: str) -> tuple[str, str]:

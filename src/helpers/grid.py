@@ -143,7 +143,9 @@ def _read_parts(folder: Path) -> Iterator[pd.DataFrame]:
         yield pd.read_parquet(io.BytesIO(content))
 
 
-def done_cells(name: str, folder: Path, declared: set[tuple[str, int]]) -> dict[tuple[str, int], pd.DataFrame]:
+def done_cells(
+    name: str, folder: Path, declared: set[tuple[str, int]], root: Path | None = None
+) -> dict[tuple[str, int], pd.DataFrame]:
     """The rows of the declared cells that are done, by key.
 
     A store that does not verify does no harm if the parts have all: the sweep was killed while it was being replaced.
@@ -153,9 +155,9 @@ def done_cells(name: str, folder: Path, declared: set[tuple[str, int]]) -> dict[
     """
     tables = list(_read_parts(folder))
     done = _by_cell(tables)
-    if not declared <= set(done) and results.path(name).exists():
+    if not declared <= set(done) and results.path(name, root).exists():
         try:
-            done = _by_cell([results.read(name)]) | done
+            done = _by_cell([results.read(name, root)]) | done
         except ValueError as error:
             raise ValueError(f"{error} Or delete that file, to run its cells again.") from None
     return {key: rows for key, rows in done.items() if key in declared}
@@ -179,6 +181,7 @@ def run(
     workers: int | None = None,
     backend: str = "loky",
     parts: Path = PARTS,
+    root: Path | None = None,
     address: str | None = None,
     num_cpus: float = 1,
     num_gpus: float = 0,
@@ -191,6 +194,7 @@ def run(
         workers: processes; by default one a core, or as many as the cluster has room for. One means none but this.
         backend: "loky" (processes of this machine) or "ray" (a Ray cluster).
         parts: where the cells that are done are kept until all are.
+        root: another data folder to store the whole in.
         address: of the Ray cluster; by default the one that RAY_ADDRESS names, else a new one on this machine.
         num_cpus: that a task asks of the Ray cluster.
         num_gpus: the same of GPUs; a fraction shares one.
@@ -212,7 +216,7 @@ def run(
     wanted = {cell.key: cell for cell in experiment.cells()}
     show = os.environ.get("SPRINGBACK_PROGRESS") != "off"
     with results.locked(folder):
-        done = done_cells(name, folder, set(wanted))
+        done = done_cells(name, folder, set(wanted), root)
         missing = [cell for key, cell in wanted.items() if key not in done]
         cluster = {"address": address, "num_cpus": num_cpus, "num_gpus": num_gpus}
         pool = _ray_pool(workers, **cluster) if backend == "ray" and missing else {"n_jobs": workers or os.cpu_count()}
@@ -223,19 +227,19 @@ def run(
                     raise RuntimeError(f"{name}, {cell}: {table} {kept}") from table
                 _save_part(folder, "-".join(map(str, cell.key)), table)
                 bar.update()
-        done = done_cells(name, folder, set(wanted))
+        done = done_cells(name, folder, set(wanted), root)
         table = pd.concat([cell.label(done[key]) for key, cell in wanted.items()], ignore_index=True)
-        if not table.equals(_stored(name)):
+        if not table.equals(_stored(name, root)):
             _save_part(folder, "all", table)  # the store's old rows may stand nowhere else while it is replaced
-            results.write(name, table, [cell.configuration for cell in wanted.values()])
+            results.write(name, table, [cell.configuration for cell in wanted.values()], root)
         for file in [*folder.glob("*.parquet"), *folder.glob("*.partial")]:
             file.unlink()
-    return results.path(name)
+    return results.path(name, root)
 
 
-def _stored(name: str) -> pd.DataFrame | None:
+def _stored(name: str, root: Path | None) -> pd.DataFrame | None:
     try:
-        return results.read(name)
+        return results.read(name, root)
     except ValueError:
         return None
 

@@ -46,8 +46,8 @@ def visit(chromium, address):
     """Opens a page of the site and waits until its figures and formulas are drawn."""
     contexts = []
 
-    def visit(name: str, width: int = 1280, scheme: str = "light") -> Opened:
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def visit(name: str, width: int = 1280, scheme: str = "light", **options) -> Opened:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
         contexts.append(context)
         opened = Opened(context.new_page())
 

@@ -1,5 +1,6 @@
-"""One model over two processes: the two listings of the page 'From a laptop to a cluster', as a reader runs them."""
+"""One model over two processes: the two listings of the chapter 'From a laptop to a cluster', as a reader runs them."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 from helpers.models import data_root
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "chapters/real/from_a_laptop_to_a_cluster.md").read_text()
+CELLS = json.loads((ROOT / "chapters/real/from_a_laptop_to_a_cluster.ipynb").read_text())["cells"]
+PAGE = "\n".join("".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "markdown")
 SCRIPT = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
 COMMAND = re.search(r"\n(accelerate launch.*?)```", PAGE, re.DOTALL)[1].replace("\\\n", " ").split()
 

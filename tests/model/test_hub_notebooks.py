@@ -3,6 +3,7 @@
 import build
 import pandas as pd
 import pytest
+import sources
 from stand_in import Hub, client_environment
 from stand_in_repositories import language_model, serve_all
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -37,7 +38,7 @@ def run(notebook, served, tmp_path, **more):
     environment |= {"SPRINGBACK_PROFILE": "hub", "SPRINGBACK_FOLDER": str(tmp_path / "kept"), **more}
     # glibc gives large tables back to the system and asks for them again, which takes a third of the time.
     environment |= {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
-    done = build.execute(build.ROOT / f"chapters/{notebook}.ipynb", environment)
+    done = build.execute(sources.ROOT / f"chapters/{notebook}.ipynb", environment)
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
     return "".join(output.get("text", "") for output in outputs)

@@ -1,9 +1,11 @@
 """What the notebooks store: outputs there, none of them an error. That they are right is nbval's part."""
 
 import copy
+import re
 
 import build
 import pytest
+from metadata import metadata_of
 
 CHAPTERS = [path for path in build.notebooks() if "chapters" in path.parts]
 
@@ -46,9 +48,15 @@ class TestNotebook:
         for output in outputs_of(path):
             data = output.get("data", {})
             if build.PLOTLY_MIME in data:
-                assert 'role="img" aria-label="' in data.get("text/html", ""), (
+                assert '<figure class="springback" aria-label="' in data.get("text/html", ""), (
                     "show figures with helpers.figures.present"
                 )
+
+    def test_it_says_when_it_was_run_and_what_its_head_says(self, path):
+        stored = build.read(path).metadata["springback"]
+        assert stored.items() >= metadata_of(path).items()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", stored["executed"])
+        assert stored["seconds"] > 0
 
     def test_it_begins_with_a_title(self, path):
         assert cells_of(path, "markdown")[0].source.startswith("# ")

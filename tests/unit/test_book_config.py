@@ -7,20 +7,23 @@ import tomllib
 import build
 import nbformat
 import pytest
+import sources
 import yaml
 
-VENDOR = build.ROOT / "book/vendor"
+VENDOR = sources.ROOT / "book/vendor"
+HEAD = "# One\n\n| **Needs** | nothing |\n| **Takes** | 5 minutes to read |\n| **Hardware** | any |"
 
 
 @pytest.fixture
 def book(tmp_path, monkeypatch):
     """A book with one page besides the template, elsewhere."""
-    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(build.lint, "check_all", lambda pages: None)
     (tmp_path / "_config.yml").write_text("repository: {url: https://example.org/a/b}")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: chapters/one")
     for path in ("chapters/one.ipynb", "book/template.ipynb"):
         (tmp_path / path).parent.mkdir()
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")])
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(HEAD)])
         nbformat.write(notebook, tmp_path / path)
     return tmp_path
 
@@ -34,11 +37,11 @@ def test_every_notebook_begins_with_the_set_up_cell():
 
 
 def test_the_set_up_cell_is_three_lines_from_the_one_address():
-    address = yaml.safe_load((build.ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
+    address = yaml.safe_load((sources.ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
     assert re.fullmatch(r"https://\S+[^/]", address)
     lines = build.setup_cell().split("\n")
     assert len(lines) == 3
-    assert lines[1].endswith(f"git+{address}")
+    assert lines[1].endswith(f"git+{address}@student")
 
 
 def test_a_missing_or_older_set_up_cell_is_found_and_mended(book):
@@ -50,7 +53,7 @@ def test_a_missing_or_older_set_up_cell_is_found_and_mended(book):
     with pytest.raises(build.BookError):
         build.check_setup_cells()
     build.write_setup_cells()
-    assert "git+https://example.org/c/d" in source_of(book / "chapters/one.ipynb", 1)
+    assert "git+https://example.org/c/d@student" in source_of(book / "chapters/one.ipynb", 1)
     assert len(nbformat.read(book / "chapters/one.ipynb", as_version=4).cells) == 2
 
 
@@ -65,11 +68,18 @@ def test_a_page_that_is_not_there_is_named(book):
         build.pages()
 
 
-def test_a_failing_cell_is_named_and_nothing_is_written(book, monkeypatch, capsys):
-    for path in ("data/MANIFEST.json", "constraints.txt"):
-        (book / path).parent.mkdir(exist_ok=True)
-        (book / path).write_text("")
+@pytest.fixture
+def parts(book, monkeypatch):
+    """What a notebook depends on, and a folder for executed copies."""
     monkeypatch.setattr(build, "EXECUTED", book / "_build/executed")
+    found = [book / name for name in ("src/helpers/world.py", "data/MANIFEST.json", "constraints.txt")]
+    for path in found:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    return found
+
+
+def test_a_failing_cell_is_named_and_nothing_is_written(book, parts, monkeypatch, capsys):
     monkeypatch.setattr(build, "setup_cell", lambda: "x = 1")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1"), nbformat.v4.new_code_cell("x / 0")])
     for path in build.notebooks():
@@ -79,30 +89,42 @@ def test_a_failing_cell_is_named_and_nothing_is_written(book, monkeypatch, capsy
     assert not [path for path in (book / "_build").rglob("*") if path.is_file()]
 
 
-def test_a_notebook_is_run_again_when_what_it_depends_on_changes(book, monkeypatch, capsys):
-    helper = book / "src/helpers/world.py"
-    for path in (helper, book / "data/MANIFEST.json", book / "constraints.txt"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    monkeypatch.setattr(build, "EXECUTED", book / "_build/executed")
+@pytest.mark.parametrize("stored", [False, True], ids=["run", "stored"])
+def test_a_notebook_is_run_again_only_when_what_it_depends_on_changes(book, parts, monkeypatch, capsys, stored):
     runs = []
     monkeypatch.setattr(build, "execute", lambda path: runs.append(path) or build.read(path))
     paths = [book / "chapters/one.ipynb"]
 
     def is_run_again():
         before = len(runs)
-        build.run_changed(paths, write_outputs=False)
+        build.run_changed(paths)
+        if stored:
+            build.write_outputs(paths)
+            assert build.stale(paths) == []
         return len(runs) > before
 
+    assert build.stale(paths) == ["chapters/one.ipynb"]
     assert is_run_again()
     assert not is_run_again()
     assert re.search(r"\[1/1\] chapters/one.ipynb +unchanged", capsys.readouterr().out)
-    for path in (helper, book / "data/MANIFEST.json", book / "constraints.txt"):
+    for path in parts:
         path.write_text("changed")
+        assert build.stale(paths)
         assert is_run_again()
     build.write_setup_cells()
     assert is_run_again()
     assert not is_run_again()
+
+
+def test_a_notebook_remembers_when_it_was_run_and_what_it_needs(book, parts, monkeypatch):
+    monkeypatch.setattr(build, "execute", build.read)
+    paths = [book / "chapters/one.ipynb"]
+    build.run_changed(paths)
+    build.write_outputs(paths)
+    kept = build.read(paths[0]).metadata["springback"]
+    assert kept.keys() == {"needs", "helps", "minutes", "executed", "seconds", "state"}
+    assert (kept["minutes"], kept["seconds"]) == (5, 0)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", kept["executed"])
 
 
 def test_pages_leave_widgets_out_and_keep_the_figure():
@@ -128,9 +150,9 @@ def test_vendored_files_are_the_ones_listed_and_small():
 
 
 def test_the_package_and_the_pins_agree():
-    project = tomllib.loads((build.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((sources.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     asked = [*project["dependencies"], *extras["book"], *extras["test"]]
-    pins = (build.ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = (sources.ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in pins if "==" in line}
     assert {re.match(r"[\w-]+", line)[0].lower() for line in asked} <= pinned

@@ -5,6 +5,7 @@ import math
 import re
 import time
 
+import answers
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,8 @@ from helpers.experiments import FRESH
 NOTEBOOKS = list(dict.fromkeys(name.split(".")[0] for name in exercises.CHECKS))
 ANSWERS = {notebook: importlib.import_module(f"answers.{notebook}") for notebook in NOTEBOOKS}
 SOLUTIONS = {f"{book}.{exercise}": right for book in NOTEBOOKS for exercise, right in ANSWERS[book].RIGHT.items()}
+STUBS = {f"{book}.{exercise}": stub for book in NOTEBOOKS for exercise, stub in answers.stubs(book).items()}
+QUIZZES = exercises.read_quizzes(exercises.QUIZZES)
 WRONG = [(f"{book}.{exercise}", *rest) for book in NOTEBOOKS for exercise, *rest in ANSWERS[book].WRONG]
 
 
@@ -27,12 +30,10 @@ class TestEveryExercise:
         assert len(result.message) > 80
 
     def test_the_stub_is_not_answered(self, name):
-        solution = SOLUTIONS[name]
-
-        def stub(*arguments): ...
-
-        stubs = [..., None, stub if callable(solution) else dict.fromkeys(solution, ...)]
-        assert [exercises.check(name, answer).verdict for answer in stubs] == [exercises.UNANSWERED] * 3
+        for answer in (STUBS[name], ..., None):
+            result = exercises.check(name, answer)
+            assert result.verdict == exercises.UNANSWERED
+            assert re.search(r"`(\.\.\.|return)`", result.message)  # what to do
 
     def test_nonsense_is_explained_and_never_raises(self, name):
         numbers = (0, 1, -1, 0.5, 5, 1e300, math.inf, -math.inf, math.nan)
@@ -75,7 +76,7 @@ def test_every_exercise_has_two_wrong_answers_at_least():
 
 
 def test_each_notebook_has_three_exercises_and_a_quiz():
-    assert list(exercises.read_quizzes(exercises.QUIZZES)) == NOTEBOOKS
+    assert list(QUIZZES) == NOTEBOOKS
     names = [name.split(".")[0] for name in exercises.CHECKS]
     assert min(names.count(notebook) for notebook in NOTEBOOKS) >= 3
 
@@ -117,8 +118,15 @@ def test_a_result_reads_as_text_and_as_html():
 # ---- quizzes -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", exercises.read_quizzes(exercises.QUIZZES))
+@pytest.mark.parametrize("name", QUIZZES)
 class TestEveryQuiz:
+    def test_it_has_three_questions_of_three_answers_at_least(self, name):
+        counts = [len(question.answers) for question in QUIZZES[name].questions]
+        assert len(counts) >= 3 and min(counts) >= 3
+
+    def test_its_right_answers_do_not_all_stand_in_one_place(self, name):
+        assert len({place_of(question) for question in QUIZZES[name].questions}) > 1
+
     def test_html_folds_each_answer_over_its_explanation_and_needs_no_script(self, name):
         quiz = exercises.quiz(name)
         shown = quiz._repr_html_()
@@ -134,6 +142,22 @@ class TestEveryQuiz:
         answers = [answer for question in quiz.questions for answer in question.answers]
         assert not [answer for answer in answers if answer.why in sheet or answer.why not in key]
         assert key.count(": Right. ") == len(quiz.questions)
+
+
+def place_of(question):
+    return [answer.right for answer in question.answers].index(True)
+
+
+def test_neither_place_nor_length_gives_the_right_answer_away():
+    """Whoever guesses always the same letter, always the longest or always the shortest hits two in five at most."""
+    questions = [question for quiz in QUIZZES.values() for question in quiz.questions]
+    places = [place_of(question) for question in questions]
+    lengths = [[len(answer.text) for answer in question.answers] for question in questions]
+    guesses = {letter: [place == i for place in places] for i, letter in enumerate("abc")}
+    for kind, of in (("longest", max), ("shortest", min)):
+        guesses[kind] = [row[place] == of(row) for row, place in zip(lengths, places, strict=True)]
+    shares = {guess: sum(hits) / len(questions) for guess, hits in guesses.items()}
+    assert max(shares.values()) <= 0.4, shares
 
 
 def test_an_unknown_quiz_lists_the_known_ones():

@@ -38,7 +38,7 @@ def test_present_gives_lab_and_page_the_same_figure():
     assert bundle["text/plain"] == 'It "falls" < 1.'
     assert [trace["name"] for trace in bundle["application/vnd.plotly.v1+json"]["data"]] == ["a", "b"]
     page = bundle["text/html"]
-    assert page.startswith('<figure class="springback" role="img" aria-label="It &quot;falls&quot; &lt; 1."')
+    assert page.startswith('<figure class="springback" aria-label="It &quot;falls&quot; &lt; 1."')
     name = re.search('div id="(figure-[0-9a-f]{12})"', page)[1]
     assert f'aria-describedby="{name}-caption"' in page
     assert f'<figcaption id="{name}-caption">A &amp; B</figcaption></figure>' in page

@@ -7,7 +7,7 @@ import sys
 import pytest
 from datasets import Dataset
 
-from helpers import models, pretrain, setup, world
+from helpers import __version__, models, pretrain, setup, world
 from helpers.finetune import _columns, _steps, finetune, tokenize
 from helpers.models import Loaded
 
@@ -278,7 +278,7 @@ def test_the_manifest_knows_where_every_file_comes_from(store):
 def test_importing_helpers_imports_nothing_heavy():
     code = "import sys, helpers; print(helpers.__version__, {'torch', 'numpy', 'transformers'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout == "0.1.0 set()\n"
+    assert out.stdout == f"{__version__} set()\n"
 
 
 def test_setup_says_what_runs_and_seeds_everything(capsys, monkeypatch):
@@ -296,7 +296,7 @@ def test_setup_says_what_runs_and_seeds_everything(capsys, monkeypatch):
     first = draw()
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 3
-    assert said[0].startswith("springback 0.1.0 · Python 3.") and " · torch " in said[0]
+    assert said[0].startswith(f"springback {__version__} · Python 3.") and " · torch " in said[0]
     assert said[1].startswith("transformers ") and " · trl " in said[1] and " · peft " in said[1]
     assert said[2] == "profile micro · device cpu · threads 1 · seed 7"
     setup(seed=7)

@@ -123,6 +123,14 @@ def test_without_a_grid_the_hash_is_that_of_the_settings():
     assert cell.key == (results.digest({"offset": 1.0}), 0)
 
 
+def test_another_data_folder_is_stored_in_and_read_again(place, ran, tmp_path):
+    file = grid.run("cheap", experiment(seeds=1), workers=1, parts=place, root=tmp_path / "mine")
+    assert file == results.path("cheap", tmp_path / "mine") and not results.path("cheap").exists()
+    ran.clear()
+    grid.run("cheap", experiment(seeds=2), workers=1, parts=place, root=tmp_path / "mine")
+    assert len(ran) == 8 and len(results.read("cheap", tmp_path / "mine")) == 48
+
+
 def test_two_workers_give_the_same_table_as_one(place):
     grid.run("cheap", experiment(), workers=1, parts=place)
     grid.run("other", experiment(), workers=2, parts=place)

@@ -1,7 +1,7 @@
 """Does the set-up cell work where Colab's packages are there already? `make colab`.
 
-For each Python a new environment gets the versions of colab.txt and runs a notebook as it stands, told that it is on
-Colab: its set-up cell installs this repository's last commit, from here instead of from its public address. Then we see
+For each Python a new environment gets the versions of colab.txt and runs a notebook of the student edition, told that
+it is on Colab: its set-up cell installs the branch of that edition, made here, instead of the public one. Then we see
 what the install has changed.
 """
 
@@ -18,12 +18,14 @@ import time
 import tomllib
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "book"))
+import edition
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-NOTEBOOK = ROOT / "chapters/start/springs_back.ipynb"
+NOTEBOOK = Path("chapters/start/springs_back.ipynb")
 PYTHONS = ("python3.11", "python3.12", "python3.13")
 
 # Colab's own package asks for exactly these, or has imported them before the set-up cell runs: another version breaks
@@ -101,21 +103,29 @@ def attempt(python: str, folder: Path) -> list[str]:
 
 def notebook(python: str, folder: Path) -> bool:
     """Run the notebook; whether it ran to its end."""
-    cells = json.loads(NOTEBOOK.read_text())["cells"]
-    number, cell = next((i, "".join(c["source"])) for i, c in enumerate(cells) if "git+" in "".join(c["source"]))
-    address = re.search(r"git\+(\S+)", cell)[1]
-    # Git goes to this repository instead, whoever owns its folder.
+    student = folder / "student"
+    git = {"GIT_CONFIG_GLOBAL": str(folder / "gitconfig")}
     (folder / "gitconfig").write_text(
-        f'[url "file://{ROOT}"]\n\tinsteadOf = {address}\n[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = main\n'
+        "[safe]\n\tdirectory = *\n[init]\n\tdefaultBranch = student\n"
+        "[user]\n\tname = colab\n\temail = colab@localhost\n"
     )
+    os.environ.update(git)  # whoever owns this repository's folder
+    edition.write(student)
+    for command in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "The student edition"]):
+        subprocess.run(["git", *command], cwd=student, check=True)
+    cells = json.loads((student / NOTEBOOK).read_text())["cells"]
+    number, cell = next((i, "".join(c["source"])) for i, c in enumerate(cells) if "git+" in "".join(c["source"]))
+    address = re.search(r"git\+(\S+)@student", cell)[1]
+    with (folder / "gitconfig").open("a") as config:
+        config.write(f'[url "file://{student}"]\n\tinsteadOf = {address}\n')
     startup = folder / "ipython/profile_default/startup"
     startup.mkdir(parents=True)
     (startup / "colab.py").write_text(AS_ON_COLAB)
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SPRINGBACK_DATA")}
     done = subprocess.run(
-        [python, "-c", RUN, NOTEBOOK, str(number)],
+        [python, "-c", RUN, student / NOTEBOOK, str(number)],
         cwd=folder,  # not the repository, whose files must not stand in for the installed ones
-        env=inherited | {"GIT_CONFIG_GLOBAL": str(folder / "gitconfig"), "IPYTHONDIR": str(folder / "ipython")},
+        env=inherited | git | {"IPYTHONDIR": str(folder / "ipython")},
     )
     return done.returncode == 0
 

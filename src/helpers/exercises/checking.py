@@ -144,14 +144,20 @@ def _answer(function: Any, arguments: tuple, about: str) -> tuple[str, Any, str]
     try:
         value = function(*arguments)
     except Exception as error:
-        code = getattr(function, "__code__", None)
-        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
-        line = f" in line {lines[-1]} of its cell" if lines else ""
+        number = getattr(error, "line_of_cell", None) or line_of_cell(function, error)  # grading brings it along
+        line = f" in line {number} of its cell" if number else ""
         what = traceback.format_exception_only(error)[-1].strip()
         raise NotYet(f"{shown} stopped{line} with {what}.{about}") from error
     if _blank(value):
         raise Unanswered(f"{shown} gave nothing back. If you have filled it in, does it end with `return`?{about}")
     return shown, value, about
+
+
+def line_of_cell(function: Any, error: BaseException) -> int | None:
+    """The line of the function's own cell in which it failed, None if it did not come to run."""
+    code = getattr(function, "__code__", None)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
+    return lines[-1] if lines else None
 
 
 def numbers(answer: Any, names: tuple, what: str) -> dict[Any, float]:

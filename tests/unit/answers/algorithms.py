@@ -2,24 +2,12 @@
 
 import math
 
+from answers import right
 
-def dpo_loss(chosen, rejected, chosen_0, rejected_0, beta):
-    return math.log1p(math.exp(-beta * ((chosen - chosen_0) - (rejected - rejected_0))))
-
-
-def advantages(rewards):
-    return [r - (sum(rewards) - r) / (len(rewards) - 1) for r in rewards]
+RIGHT = right("algorithms")
+dpo_loss, silent = RIGHT["dpo_loss"], RIGHT["silent"]
 
 
-def silent(bad, prompts, samples):
-    return min(1.0, (1 - bad) ** samples + bad**samples) ** prompts
-
-
-def first_step(gradient, rate, scale, adam):
-    return rate if adam else abs(rate * gradient * scale)
-
-
-RIGHT = {"dpo_loss": dpo_loss, "advantages": advantages, "silent": silent, "first_step": first_step}
 WRONG = [
     ("dpo_loss", lambda c, r, c0, r0, b: math.log1p(math.exp(b * ((c - c0) - (r - r0)))), "sign is turned"),
     ("dpo_loss", lambda c, r, c0, r0, b: dpo_loss(c, r, c0, r0, 1), "beta"),

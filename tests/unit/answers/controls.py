@@ -3,28 +3,13 @@
 import math
 
 import numpy as np
-from scipy.optimize import brentq
+
+from answers import right
+
+RIGHT = right("controls")
+decompose, depth, expected = RIGHT["decompose"], RIGHT["depth"], RIGHT["expected"]
 
 
-def depth(n, rate):
-    return brentq(lambda z: z + math.exp(z) - 1 - rate * n, -1e-9, math.log(1 + rate * n) + 1)
-
-
-def spread(d):
-    return d**-0.5
-
-
-def expected(a, b, lost_a):
-    return lost_a * (1 + math.exp(-a)) / (1 + math.exp(-b))
-
-
-def decompose(step, way):
-    step, way = np.array(step), np.array(way)
-    along = step @ way / np.linalg.norm(way)
-    return along / np.linalg.norm(way), 1 - along**2 / (step @ step)
-
-
-RIGHT = {"depth": depth, "spread": spread, "expected": expected, "decompose": decompose}
 WRONG = [
     ("depth", lambda n, rate: math.log(1 + rate * n), "on the left"),
     ("depth", lambda n, rate: rate * n, "full speed"),

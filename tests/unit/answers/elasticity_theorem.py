@@ -1,38 +1,9 @@
 """Answers to the exercises of elasticity_theorem: right ones, and wrong ones with what must be explained."""
 
-from helpers import token_tree
+from answers import right
 
-
-def other_change(pretraining, alignment, change):
-    return -change * alignment / pretraining
-
-
-def measured_k(before, after):
-    return -(after[1] - before[1]) / (after[0] - before[0])
-
-
-def force(pull, sizes):
-    return pull / sum(1 / size for size in sizes)
-
-
-def last_fall(n1, n2, n3, aligned):
-    return aligned * n3 / (n1 + n2)
-
-
-def three_sets(sizes, alignment_change, perturbation_change):
-    pretraining, aligned, perturbed = sizes
-    return -(aligned * alignment_change + perturbed * perturbation_change) / pretraining
-
-
-def turning(components, sizes, aligned, off=1.0):
-    model = token_tree.JointModel(components, sizes, aligned)
-    low, high = 0.0, 1.0
-    while model.at(high).slopes[0] < 0:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if model.at(middle).slopes[0] < 0 else (low, middle)
-    return off * low
+RIGHT = right("elasticity_theorem")
+force, measured_k, three_sets, turning = RIGHT["force"], RIGHT["measured_k"], RIGHT["three_sets"], RIGHT["turning"]
 
 
 def formula(components, sizes, aligned):
@@ -43,15 +14,6 @@ def slips(factor):
     """Right without common leaves, off by a factor with them."""
     return lambda c, n, a: turning(c, n, a) * (1 if len(c[0]) == 3 else factor)
 
-
-RIGHT = {
-    "other_change": other_change,
-    "measured_k": measured_k,
-    "force": force,
-    "last_fall": last_fall,
-    "three_sets": three_sets,
-    "turning": turning,
-}
 
 WRONG = [
     ("other_change", lambda p, a, c: -c * p / a, "stiff spring"),

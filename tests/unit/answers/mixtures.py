@@ -2,9 +2,10 @@
 
 import math
 
+from answers import right
 
-def leaf_weight(weights, sizes):
-    return sum(w * n for w, n in zip(weights, sizes, strict=True)) / sum(sizes)
+RIGHT = right("mixtures")
+normalised, rate, shape, slack = RIGHT["normalised"], RIGHT["rate"], RIGHT["shape"], RIGHT["slack"]
 
 
 def mixed(data, other, share):
@@ -15,23 +16,6 @@ def cross(data, model, log=math.log2):
     return -sum(p * log(w) for p, w in zip(data, model, strict=True) if p > 0)
 
 
-def rate(data, other, share):
-    return cross(data, mixed(data, other, share))
-
-
-def slack(data, other, share):
-    return cross(data, data) + math.log2(1 / share) - rate(data, other, share)
-
-
-def normalised(data, model):
-    return cross(data, model) - math.log2(len(model))
-
-
-def shape(masses, least):
-    logs = [math.log(m / least) for m in masses if m >= least]
-    return len(logs) / sum(logs)
-
-
 def _unskipped(data, other, share):
     return -sum(p * math.log2(w) for p, w in zip(data, mixed(data, other, share), strict=True))
 
@@ -39,8 +23,6 @@ def _unskipped(data, other, share):
 def _logs(masses, least, log=math.log):
     return [log(m / least) for m in masses if m >= least]
 
-
-RIGHT = {"leaf_weight": leaf_weight, "rate": rate, "slack": slack, "normalised": normalised, "shape": shape}
 
 WRONG = [
     ("leaf_weight", lambda w, n: sum(w) / len(w), "plain mean"),

@@ -4,28 +4,12 @@ import math
 
 import numpy as np
 
+from answers import right
 
-def per_doubling(sizes, values):
-    return float(np.polyfit(np.log2(sizes), values, 1)[0])
-
-
-def covered(n):
-    return 1 - 2 * 0.5**n
+RIGHT = right("model_size")
+lost_at, page = RIGHT["lost_at"], RIGHT["page"]
 
 
-def page(rows):
-    return float(sum((i + 1) * rank for row in rows for i, rank in enumerate(np.argsort(np.argsort(row)) + 1)))
-
-
-def lost_at(kl, odds, level):
-    for i in range(1, len(kl)):
-        if kl[i] >= level:
-            way = (level - kl[i - 1]) / (kl[i] - kl[i - 1])
-            return odds[0] - (odds[i - 1] + way * (odds[i] - odds[i - 1]))
-    return math.inf
-
-
-RIGHT = {"per_doubling": per_doubling, "covered": covered, "page": page, "lost_at": lost_at}
 WRONG = [
     ("per_doubling", lambda x, y: float(np.polyfit(np.log(x), y, 1)[0]), "another logarithm"),
     ("per_doubling", lambda x, y: float(np.polyfit(x, y, 1)[0]), "per weight"),

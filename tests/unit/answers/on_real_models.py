@@ -2,25 +2,10 @@
 
 import math
 
+from answers import right
 
-def divide(batch, each, left):
-    at_once = max((n for n in range(1, batch + 1) if batch % n == 0 and n * each <= left), default=0)
-    return at_once, batch // at_once if at_once else 0
-
-
-def nearest(share):
-    kept = [0, *(2**k for k in range(10)), *range(1000, 143001, 1000)]
-    return min(kept, key=lambda step: abs(step - share * 143000))
-
-
-def choice(good, bad):
-    top = max(*good, *bad)
-    right, wrong = (sum(math.exp(value - top) for value in side) for side in (good, bad))
-    return right / (right + wrong)
-
-
-def true_share(reported, hit, false_alarm):
-    return min(1.0, max(0.0, (reported - false_alarm) / (hit - false_alarm)))
+RIGHT = right("on_real_models")
+divide = RIGHT["divide"]
 
 
 def halved(batch, each, left):
@@ -30,11 +15,6 @@ def halved(batch, each, left):
     return at_once, batch // at_once if at_once else 0
 
 
-def not_kept_inside(reported, hit, false_alarm):
-    return (reported - false_alarm) / (hit - false_alarm)
-
-
-RIGHT = {"divide": divide, "nearest": nearest, "choice": choice, "true_share": true_share}
 WRONG = [
     ("divide", lambda batch, each, left: (int(left / each), batch / int(left / each)), "no multiple"),
     ("divide", halved, "halving is not enough"),

@@ -2,30 +2,16 @@
 
 import math
 
+from answers import right
 
-def entropy(probabilities):
-    return -sum(p * math.log2(p) for p in probabilities if p)
+RIGHT = right("prediction_is_compression")
+block_rate, break_even, entropy, room_left = (
+    RIGHT["block_rate"],
+    RIGHT["break_even"],
+    RIGHT["entropy"],
+    RIGHT["room_left"],
+)
 
-
-def room_left(lengths):
-    return 1 - sum(2.0**-length for length in lengths)
-
-
-def break_even(model_bytes, model_rate, other_rate):
-    return 8 * model_bytes / (other_rate - model_rate) if other_rate > model_rate else math.inf
-
-
-def block_rate(p, n):
-    blocks = [(math.comb(n, heads), p**heads * (1 - p) ** (n - heads)) for heads in range(n + 1)]
-    return sum(count * chance * math.ceil(-math.log2(chance)) for count, chance in blocks) / n
-
-
-RIGHT = {
-    "entropy": entropy,
-    "room_left": room_left,
-    "break_even": break_even,
-    "block_rate": block_rate,
-}
 
 WRONG = [
     ("entropy", lambda p: -entropy(p), "sign"),

@@ -4,27 +4,12 @@ import math
 
 import numpy as np
 
+from answers import right
 
-def doublings(first, last):
-    return math.log2(last / first)
-
-
-def undone(base, aligned, after):
-    return (aligned - after) / (aligned - base) if aligned > base else math.inf
+RIGHT = right("pretraining_volume")
+undone = RIGHT["undone"]
 
 
-def rate(progress, floor):
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def matched(excess, values, level):
-    if not min(excess) <= level <= max(excess):
-        return math.inf
-    order = np.argsort(excess)
-    return float(np.interp(math.log(level), np.log(excess)[order], np.array(values)[order]))
-
-
-RIGHT = {"doublings": doublings, "undone": undone, "rate": rate, "matched": matched}
 WRONG = [
     ("doublings", lambda a, b: b / a, "ratio"),
     ("doublings", lambda a, b: math.log(b / a), "another base"),

@@ -2,45 +2,21 @@
 
 import math
 
+from answers import right
 from helpers import results
-from helpers.experiments import FRESH, NEGATIVES, POSITIVES, UNRELATED
+from helpers.experiments import FRESH, POSITIVES
 
-
-def rate(log_probs, sizes):
-    return -sum(map(sum, log_probs)) / math.log(2) / sum(sizes)
+STORED = results.read("rates_along_a_run")
+RIGHT = right("rates_along_a_run", stored=STORED)
+price, rate, ratio, turn = RIGHT["price"], RIGHT["rate"], RIGHT["ratio"], RIGHT["turn"]
+BACK = RIGHT["came_back"]
+MEAN = STORED.groupby(["run", "step"])["rate_p"].mean()
+BASE, ALIGNED = MEAN[POSITIVES, 0], MEAN[POSITIVES].iloc[-1]
 
 
 def mean_of_rates(log_probs, sizes):
     return sum(rate([row], [size]) for row, size in zip(log_probs, sizes, strict=True)) / len(sizes)
 
-
-def price(share, size):
-    return -math.log2(share) / size
-
-
-def ratio(a, p, tiny):
-    change = p[1] - p[0]
-    return (a[1] - a[0]) / change if abs(change) >= tiny else math.inf
-
-
-def turn(rates):
-    return next((step for step in range(len(rates) - 1) if rates[step + 1] > rates[step]), math.inf)
-
-
-def tax():
-    mean = results.read("rates_along_a_run").groupby(["run", "step"])["rate_p"].mean()
-    return mean, mean[POSITIVES, 0], mean[POSITIVES].iloc[-1]
-
-
-def came_back(pick="min"):
-    mean, base, aligned = tax()
-    return {run: (aligned - getattr(mean[run], pick)()) / (aligned - base) for run in (NEGATIVES, FRESH, UNRELATED)}
-
-
-BACK = came_back()
-MEAN, BASE, ALIGNED = tax()
-
-RIGHT = {"rate": rate, "price": price, "ratio": ratio, "turn": turn, "came_back": BACK}
 
 WRONG = [
     ("rate", mean_of_rates, "add up first"),

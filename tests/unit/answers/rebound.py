@@ -4,26 +4,11 @@ import math
 
 import numpy as np
 
+from answers import right
 from helpers import results
 
-
-def needed(examples, shares, level):
-    for i, share in enumerate(shares):
-        if share <= level:
-            if i == 0:
-                return examples[0]
-            way = (shares[i - 1] - level) / (shares[i - 1] - share)
-            return examples[i - 1] + way * (examples[i] - examples[i - 1])
-    return math.inf
-
-
-def share_lost(share, fall):
-    return share - 1 / (1 + math.exp(fall - math.log(share / (1 - share))))
-
-
-def median_needed(counts):
-    ordered = sorted(math.inf if count is None else count for count in counts)
-    return ordered[(len(ordered) - 1) // 2]
+RIGHT = right("rebound", stored=results.read("rebound"))
+median_needed, needed, share_lost = RIGHT["median_needed"], RIGHT["needed"], RIGHT["share_lost"]
 
 
 def slopes(lost=True, log=np.log2):
@@ -35,7 +20,6 @@ def slopes(lost=True, log=np.log2):
     return {"mean": float(np.mean(found)), "smallest": float(min(found))}
 
 
-RIGHT = {"needed": needed, "share_lost": share_lost, "median_needed": median_needed, "slopes": slopes()}
 WRONG = [
     ("needed", lambda x, y, level: next((a for a, b in zip(x, y, strict=True) if b <= level), math.inf), "on the way"),
     ("needed", lambda x, y, level: float(np.interp(-level, [-v for v in y], x)), "below the level|first|never"),

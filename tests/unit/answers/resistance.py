@@ -4,37 +4,13 @@ import math
 
 import numpy as np
 
+from answers import right
 from helpers import results
 
-
-def raw_difference(forward_excess, inverse_excess, later, earlier):
-    return (later + forward_excess) - (earlier + inverse_excess)
-
-
-def excess(p, q):
-    return float(np.sum(p * np.log(p / q)))
+RIGHT = right("resistance", stored=results.read("resistance"))
+entropy, excess, raw_difference = RIGHT["entropy"], RIGHT["excess"], RIGHT["raw_difference"]
 
 
-def entropy(share, good, bad):
-    decision = -sum(x * math.log(x) for x in (share, 1 - share) if x > 0)
-    return decision + share * good + (1 - share) * bad
-
-
-def agreement():
-    table = results.read("resistance").query("direction != 'from base'")
-    table = table.assign(excess=table["train_loss"] - table["entropy"])
-    table["pair"] = [f"{min(pair)}{max(pair)}" for pair in zip(table["start"], table["target"], strict=True)]
-    columns = ["train_loss", "entropy", "excess"]
-    index = ["model", "behaviour", "seed", "pair"]
-    wide = table.pivot_table(index=index, columns="direction", values=columns)
-    sign = {name: wide[name]["forward"] > wide[name]["inverse"] for name in columns}
-    return {
-        "raw": float((sign["train_loss"] == sign["entropy"]).mean()),
-        "excess": float((sign["excess"] == sign["entropy"]).mean()),
-    }
-
-
-RIGHT = {"raw_difference": raw_difference, "excess": excess, "entropy": entropy, "agreement": agreement()}
 WRONG = [
     ("raw_difference", lambda f, i, later, earlier: f - i, "excess"),
     ("raw_difference", lambda f, i, later, earlier: raw_difference(i, f, earlier, later), "sign is turned"),

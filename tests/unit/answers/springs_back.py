@@ -1,31 +1,13 @@
 """Answers to the exercises of springs_back: right ones, and wrong ones with what the explanation must speak of."""
 
-import math
-
+from answers import right
 from helpers.experiments import FRESH, NEGATIVES, UNRELATED
 
-
-def log_odds(share):
-    return math.log(share / (1 - share))
-
-
-def steps(examples, batch_size):
-    return math.ceil(examples / batch_size)
-
-
-def score(probabilities, posteriors):
-    good = sum(probabilities[token] * posterior for token, posterior in posteriors.items())
-    return good / sum(probabilities[token] for token in posteriors)
-
-
-def rebound_ratio(positives, negatives, shares, base):
-    back = [count for count, share in zip(negatives, shares, strict=True) if share <= base]
-    return (back[0] if back else math.inf) / positives
-
-
-def posterior(log_good, log_bad, prior=0.5):
-    difference = log_good - log_bad + log_odds(prior)
-    return 1 / (1 + math.exp(-difference))
+# What the runs gave to one digit, for the same steps with 256 positives and 128 negatives.
+CHANGES = {NEGATIVES: -6.9, FRESH: -4.5, UNRELATED: -0.1, "negatives on the base model": -2.7}
+AFTER = {8: 0.0, 32: 3.8}
+RIGHT = right("springs_back", live=("companions", "steps")) | {"companions": CHANGES, "steps": AFTER}
+rebound_ratio, score = RIGHT["rebound_ratio"], RIGHT["score"]
 
 
 def below(examples, shares, level):
@@ -39,17 +21,6 @@ def weights(posteriors, probabilities):
 def hard(probabilities, posteriors):
     return sum(probabilities[t] for t, p in posteriors.items() if p > 0.5) / weights(posteriors, probabilities)
 
-
-# What the runs of the chapter gave (1 M model, mood, 256 positives, 128 negatives), to one digit.
-CHANGES = {NEGATIVES: -6.9, FRESH: -4.5, UNRELATED: -0.1, "negatives on the base model": -2.7}
-AFTER = {8: 0.0, 32: 3.8}
-
-RIGHT = {
-    "score": score,
-    "rebound_ratio": rebound_ratio,
-    "companions": CHANGES,
-    "steps": AFTER,
-}
 
 WRONG = [
     ("score", lambda p, g: sum(p[t] * g[t] for t in g), r"\*all\* tokens"),

@@ -1,40 +1,15 @@
 """Answers to the exercises of token_trees: right ones, and wrong ones with what the explanation must speak of."""
 
-import heapq
 import math
 
+from answers import right
 
-def node_weight(leaves, path):
-    return sum(weight for leaf, weight in leaves.items() if leaf[: len(path)] == path)
-
-
-def mean_length(probabilities):
-    heap, total = list(probabilities), 0
-    heapq.heapify(heap)
-    while len(heap) > 1:
-        merged = heapq.heappop(heap) + heapq.heappop(heap)
-        total += merged
-        heapq.heappush(heap, merged)
-    return total
+RIGHT = right("token_trees")
+first_rise, mean_length = RIGHT["first_rise"], RIGHT["mean_length"]
 
 
 def entropy(probabilities):
     return -sum(p * math.log2(p) for p in probabilities if p)
-
-
-def theorem_length(weights, depth, length):
-    return math.ceil(length / depth) * math.ceil(entropy(weights))
-
-
-def safe_depth(loss):
-    return math.ceil(1 / loss)
-
-
-def first_rise(bits):
-    for d in range(2, len(bits) + 1):
-        if sum(bits[:d]) / d > sum(bits[: d - 1]) / (d - 1) + 1e-12:
-            return d
-    return math.inf
 
 
 def in_order(probabilities):
@@ -49,14 +24,6 @@ def in_order(probabilities):
 def dearer(bits):
     return next((d + 1 for d in range(1, len(bits)) if bits[d] > bits[d - 1]), math.inf)
 
-
-RIGHT = {
-    "node_weight": node_weight,
-    "mean_length": mean_length,
-    "theorem_length": theorem_length,
-    "safe_depth": safe_depth,
-    "first_rise": first_rise,
-}
 
 WRONG = [
     ("node_weight", lambda leaves, path: leaves.get((*path, "END"), 0.0), "passes through"),

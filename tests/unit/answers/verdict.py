@@ -2,25 +2,12 @@
 
 import numpy as np
 
+from answers import right
 
-def groups_for(intervals, side, threshold):
-    return sum(low > threshold if side == "above" else high < threshold for low, high in intervals)
-
-
-def lower_end(values, rng):
-    return np.percentile(rng.choice(values, size=(4000, len(values))).mean(axis=1), 2.5)
+RIGHT = right("verdict")
+groups_for = RIGHT["groups_for"]
 
 
-def in_part(groups, miss):
-    return 1 - (1 - miss / 2) ** groups
-
-
-RIGHT = {
-    "groups_for": groups_for,
-    "lower_end": lower_end,
-    "in_part": in_part,
-    "by_chance": {"pairs are independent": 0.5**27, "rows are independent": 0.5**9},
-}
 WRONG = [
     ("groups_for", lambda intervals, side, threshold: len(intervals), "crosses it"),
     (

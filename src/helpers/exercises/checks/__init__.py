@@ -22,6 +22,7 @@ _NOTEBOOKS = (
     "controls",
     "defences",
     "on_real_models",
+    "from_a_laptop_to_a_cluster",
 )
 for _notebook in _NOTEBOOKS:
     import_module(f"{__name__}.{_notebook}")
