@@ -11,7 +11,8 @@ export TOKENIZERS_PARALLELISM := false
 
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book test lab models sweep bench gpu-evidence student grade autograder outputs setup-cell clean release release-check colab drift
+.PHONY: help book test lab site slides pdf quizzes models sweep bench gpu-evidence student grade autograder outputs \
+  setup-cell clean release release-check check-links colab drift
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -30,8 +31,20 @@ test: $(INSTALLED) ## check style, code, models, notebooks and, in a browser, th
 	$(BIN)/python book/build.py --stored --clean
 	$(BIN)/pytest tests/book
 
-lab: $(INSTALLED) ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab chapters
+lab: $(INSTALLED) ## open the notebooks in JupyterLab, for this machine alone
+	@$(BIN)/python book/serve.py lab
+
+site: $(INSTALLED) ## show the built book in a browser, for this machine alone
+	@$(BIN)/python book/serve.py site
+
+slides: $(INSTALLED) ## make slides of the chapters in _build/slides, or of one: make slides NAME=rebound
+	@$(BIN)/python book/slides.py $(NAME)
+
+pdf: $(INSTALLED) ## print the built book into _build/springback.pdf
+	@$(BIN)/python book/pdf.py
+
+quizzes: $(INSTALLED) ## print the quizzes, with a key, into _build/quizzes
+	@$(BIN)/python book/pdf.py --quizzes
 
 models: $(INSTALLED) ## pre-train the micro models again (hours)
 	@$(BIN)/python -m helpers.pretrain

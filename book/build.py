@@ -215,7 +215,7 @@ def stage(paths: list[Path], stored: bool) -> None:
     """
     helpers = state_of_helpers()
     wanted = {sources.ROOT / "_config.yml", sources.ROOT / "_toc.yml", *sources.ROOT.glob("book/*.py"), *paths}
-    for folder in ("chapters", "book/static", "book/vendor"):
+    for folder in ("chapters", "book/static", "book/vendor/mathjax"):
         others = (sources.ROOT / folder).rglob("*")
         wanted.update(path for path in others if path.is_file() and path.suffix != ".ipynb")
     texts = {}
@@ -257,7 +257,7 @@ def build_site(paths: list[Path], stored: bool) -> None:
         print(done.stdout)
         raise BookError("jupyter-book found what is named above; each warning is an error here.")
     site = os.path.relpath(BUILD / "html")
-    print(f"The book is in {site}. To read it: python3 -m http.server -b 127.0.0.1 -d {site}")
+    print(f"The book is in {site}. To read it: make site")
 
 
 def forget_pages() -> None:

@@ -159,7 +159,7 @@ def table(found: dict[str, Chapter]) -> list[str]:
     return lines
 
 
-class _OfChapters(SphinxDirective):
+class OfChapters(SphinxDirective):
     """What both directives share: they read the chapters, and their page is made again when one of these changes."""
 
     def run(self):
@@ -172,7 +172,7 @@ class _OfChapters(SphinxDirective):
         return self.show(found)
 
 
-class Prerequisites(_OfChapters):
+class Prerequisites(OfChapters):
     def show(self, found: dict[str, Chapter]) -> list[nodes.Node]:
         def address(file: str) -> str:
             return self.env.app.builder.get_relative_uri(self.env.docname, file)
@@ -180,7 +180,7 @@ class Prerequisites(_OfChapters):
         return [nodes.raw("", f'<figure class="springback">{draw(found, address)}</figure>', format="html")]
 
 
-class Chapters(_OfChapters):
+class Chapters(OfChapters):
     def show(self, found: dict[str, Chapter]) -> list[nodes.Node]:
         return self.parse_text_to_nodes("\n".join(table(found)))
 

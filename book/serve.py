@@ -1,7 +1,7 @@
 """The book's two servers, for this machine alone: `make site` shows the built book, `make lab` opens the notebooks.
 
-Both listen on the loopback address only. JupyterLab runs whatever it is sent, so it asks for a token as well, even where
-the reader's own Jupyter settings say otherwise.
+Both listen on the loopback address only. JupyterLab runs whatever it is sent, so it asks for a token as well, even
+where the reader's own Jupyter settings say otherwise.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def lab() -> None:
     if server.ip != LOOPBACK or server.identity_provider.token != token:
         server.http_server.stop()
         raise sources.BookError(
-            "Your Jupyter settings put another server or log-in in place of the usual one ('jupyter --paths' says where "
-            "they are): 'make lab' needs one that listens on 127.0.0.1 and asks for a token."
+            "Your Jupyter settings put another server or log-in in place of the usual one ('jupyter --paths' says "
+            "where they are): 'make lab' needs one that listens on 127.0.0.1 and asks for a token."
         )
     server.identity_provider.token_generated = True  # so that it prints its whole address
     server.start()

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from edition import BRANCH
+
 # Figures' inline scripts run while the page loads, plotly.js (4.8 MB) after it: until then their calls wait here.
 WAIT_FOR_PLOTLY = (
     "window.waitingFigures = [];"
@@ -24,6 +26,14 @@ def load_plotly(app, pagename, templatename, context, doctree):
         app.add_js_file("figures.js", loading_method="defer", priority=600)
 
 
+def colab_opens_the_student_edition(app, pagename, templatename, context, doctree):
+    """The theme leads all its buttons to one branch: the edit button's is right."""
+    for button in context.get("header_buttons", []):
+        for entry in button.get("buttons", []):
+            if "colab" in str(entry.get("url")):
+                entry["url"] = entry["url"].replace(f"/blob/{context['github_version']}/", f"/blob/{BRANCH}/")
+
+
 def icons_once(app, error):
     """Leave the script out, and hide the font's letters from screen readers: beside each icon stands what it means."""
     for page in Path(app.outdir).rglob("*.html"):
@@ -36,6 +46,8 @@ def icons_once(app, error):
 def setup(app):
     app.setup_extension("course_map")
     app.setup_extension("glossary")
+    app.setup_extension("status")
     app.connect("html-page-context", load_plotly, priority=400)
+    app.connect("html-page-context", colab_opens_the_student_edition, priority=502)  # after the theme's 501
     app.connect("build-finished", icons_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

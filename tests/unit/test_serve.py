@@ -24,6 +24,7 @@ c.ServerApp.ip = "0.0.0.0"
 c.ServerApp.token = ""
 c.ServerApp.password = ""
 c.ServerApp.open_browser = False
+c.ServerApp.allow_root = True
 c.IdentityProvider.token = ""
 c.PasswordIdentityProvider.token = ""
 c.LegacyIdentityProvider.token = ""
@@ -57,6 +58,7 @@ def started(what, said, **environment):
 
 def addresses(process):
     """Where a process and its children listen for connections."""
+    time.sleep(0.5)  # the system's list may lag behind
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     found = [connection for one in family for connection in one.net_connections("inet")]
     return {connection.laddr.ip for connection in found if connection.status == psutil.CONN_LISTEN}
@@ -90,7 +92,7 @@ class TestLab:
         own = "class Open(IdentityProvider):\n    token = ''\n    auth_enabled = False\n\n"
         (tmp_path / "jupyter_server_config.py").write_text(
             f"from jupyter_server.auth.identity import IdentityProvider\n\n\n{own}"
-            "c.ServerApp.identity_provider_class = Open\nc.ServerApp.open_browser = False\n"
+            "c.ServerApp.identity_provider_class = Open\nc.ServerApp.open_browser = False\nc.ServerApp.allow_root = True\n"
         )
         done = subprocess.run(
             [sys.executable, serve.__file__, "lab"],
@@ -125,6 +127,7 @@ class TestSite:
 
     def test_it_takes_another_port_if_its_own_is_taken(self):
         with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the test before has just left it
             try:
                 taken.bind(("127.0.0.1", serve.PORT))
                 taken.listen()
