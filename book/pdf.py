@@ -22,7 +22,7 @@ import browser
 import build
 import sources
 import yaml
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, Fit, FloatObject, IndirectObject, NameObject, NullObject
 from sources import BookError
@@ -171,7 +171,7 @@ def front(parts: list[tuple[str, list[tuple[str, str, int]]]], address: str) -> 
     )
 
 
-def make(parts: list[tuple[str, list[str]]], site: Path = SITE) -> PdfWriter:
+def make(chromium: Browser, parts: list[tuple[str, list[str]]], site: Path = SITE) -> PdfWriter:
     """Print pages of the site and join them.
 
     Args:
@@ -179,12 +179,11 @@ def make(parts: list[tuple[str, list[str]]], site: Path = SITE) -> PdfWriter:
 
     Raises:
         BookError: a page that is not built.
-        browser.NoBrowser: none is found.
     """
     missing = next((name for _, names in parts for name in names if not (site / f"{name}.html").is_file()), None)
     if missing:
         raise BookError(f"The site has no page {missing}.html: 'make book' builds it.")
-    with browser.served(site) as address, browser.started() as chromium:
+    with browser.served(site) as address:
         page = chromium.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
         page.emulate_media(media="print")
 
@@ -209,6 +208,7 @@ def make(parts: list[tuple[str, list[str]]], site: Path = SITE) -> PdfWriter:
         for chapter in chapters:
             book.add(*chapter)
         book.link(address)
+    page.close()
     book.writer.add_metadata({"/Title": _config()["title"], "/Author": _config()["author"]})
     book.writer.compress_identical_objects()
     return book.writer
@@ -216,7 +216,8 @@ def make(parts: list[tuple[str, list[str]]], site: Path = SITE) -> PdfWriter:
 
 def main() -> int:
     try:
-        make(contents()).write(TARGET)
+        with browser.started() as chromium:
+            make(chromium, contents()).write(TARGET)
     except (BookError, browser.NoBrowser) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

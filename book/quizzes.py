@@ -14,6 +14,7 @@ import browser
 import build
 import sources
 from pdf import printed, shown
+from playwright.sync_api import Browser
 from sources import BookError
 
 from helpers.exercises import QUIZZES, read_quizzes
@@ -62,23 +63,23 @@ def _paper(title: str, head: str, quiz: Quiz, key: bool) -> str:
     return f'<article class="sheet">{"".join(parts)}</article>'
 
 
-def make(folder: Path = TARGET) -> list[Path]:
+def make(chromium: Browser, folder: Path = TARGET) -> list[Path]:
     """Print sheets and key into a folder, and give both files."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    with browser.started() as chromium:
-        page = chromium.new_page()
-        for name, paper in (("sheets", sheet), ("key", key)):
-            body = "".join(paper(title, quiz) for title, quiz in chapters())
-            shown(page, f'<html lang="en"><title>Springback: {name}</title><body>{body}')
-            written.append(folder / f"{name}.pdf")
-            written[-1].write_bytes(printed(page, f"Springback: {name}"))
+    page, written = chromium.new_page(), []
+    for name, paper in (("sheets", sheet), ("key", key)):
+        body = "".join(paper(title, quiz) for title, quiz in chapters())
+        shown(page, f'<html lang="en"><title>Springback: {name}</title><body>{body}')
+        written.append(folder / f"{name}.pdf")
+        written[-1].write_bytes(printed(page, f"Springback: {name}"))
+    page.close()
     return written
 
 
 def main() -> int:
     try:
-        print(*map(sources.name, make()), sep="\n")
+        with browser.started() as chromium:
+            print(*map(sources.name, make(chromium)), sep="\n")
     except (BookError, browser.NoBrowser) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
