@@ -54,7 +54,7 @@ models: $(INSTALLED) ## pre-train the micro models again (hours)
 sweep: $(INSTALLED) ## run the stored experiments that are not done, or one of them: make sweep NAME=replay (hours)
 	@$(BIN)/python -m helpers.sweep $(NAME)
 
-bench: $(INSTALLED) ## measure what the book costs on this machine
+bench: book ## measure what the book costs on this machine
 	@for part in tests/bench/bench_*.py; do $(BIN)/python $$part || exit 1; done
 
 gpu-evidence: $(INSTALLED) ## measure what QLoRA takes on this machine's GPU (to try it on a CPU: TRY="--smallest --device cpu --to FOLDER")

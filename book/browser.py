@@ -38,6 +38,10 @@ FLAGS = (  # nothing but the loopback can be reached
 READY = """() => [...document.querySelectorAll(".plotly-graph-div")].every((d) => d.querySelector(".main-svg"))
   && (!window.MathJax?.startup || MathJax.startup.promise.then(() => true))"""
 
+# The bytes of a page and of what only it loads.
+OWN_BYTES = """() => performance.getEntries().filter((entry) => !entry.name.includes("/_static/"))
+  .reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0)"""
+
 
 class NoBrowser(Exception):
     """There is no browser to start; the message says what to do."""

@@ -16,7 +16,14 @@ WAIT_FOR_PLOTLY = (
 TWICE = re.compile(
     r'<script src="[^"]*/fontawesome/[^"]*\.js[^"]*"></script>|<link rel="preload" [^>]*/fa-regular-[^>]*>'
 )
-ICON = re.compile(r'<i class="(?=fa)')
+MENDS = (
+    (TWICE, ""),
+    (
+        re.compile(r'<i class="(?=fa)'),
+        '<i aria-hidden="true" class="',
+    ),  # its letter says nothing; a label stands beside
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # a role that ARIA has given up
+)
 
 
 def load_plotly(app, pagename, templatename, context, doctree):
@@ -34,13 +41,14 @@ def colab_opens_the_student_edition(app, pagename, templatename, context, doctre
                 entry["url"] = entry["url"].replace(f"/blob/{context['github_version']}/", f"/blob/{BRANCH}/")
 
 
-def icons_once(app, error):
-    """Leave the script out, and hide the font's letters from screen readers: beside each icon stands what it means."""
+def mend_pages(app, error):
+    """Mend what theme and docutils write and no setting changes; a page that is mended already stays as it is."""
     for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text("utf-8")
-        lighter = ICON.sub('<i aria-hidden="true" class="', TWICE.sub("", text))
-        if lighter != text:
-            page.write_text(lighter, "utf-8")
+        text = mended = page.read_text("utf-8")
+        for pattern, replacement in MENDS:
+            mended = pattern.sub(replacement, mended)
+        if mended != text:
+            page.write_text(mended, "utf-8")
 
 
 def setup(app):
@@ -49,5 +57,5 @@ def setup(app):
     app.setup_extension("status")
     app.connect("html-page-context", load_plotly, priority=400)
     app.connect("html-page-context", colab_opens_the_student_edition, priority=502)  # after the theme's 501
-    app.connect("build-finished", icons_once)
+    app.connect("build-finished", mend_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

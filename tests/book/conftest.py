@@ -8,9 +8,6 @@ import build
 import pytest
 from playwright.sync_api import Page, TimeoutError
 
-OWN_BYTES = """() => performance.getEntries().filter((entry) => !entry.name.includes("/_static/"))
-  .reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0)"""
-
 
 @dataclass
 class Opened:
@@ -74,7 +71,7 @@ def visit(chromium, address):
             opened.no_trouble()  # the reason, if it is one that we look for
             raise
         opened.page.wait_for_load_state("networkidle")
-        opened.own_bytes = opened.page.evaluate(OWN_BYTES)
+        opened.own_bytes = opened.page.evaluate(browser.OWN_BYTES)
         return opened
 
     yield visit

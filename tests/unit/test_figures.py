@@ -171,12 +171,26 @@ def test_curves_draws_a_line_and_a_band_for_each_value():
 
 
 def test_no_two_lines_differ_by_colour_alone():
-    many = pd.concat([TABLE[TABLE["run"] == "a"].assign(run=name) for name in "abcdef"])
+    many = pd.concat([TABLE[TABLE["run"] == "a"].assign(run=name) for name in "abcdefghijkl"])
     drawn = lines(figures.curves(many, "examples", "score", "run"))
+    assert len({(trace.line.dash, trace.marker.symbol) for trace in drawn}) == 12
     for look in (lambda t: t.line.color, lambda t: t.line.dash, lambda t: t.marker.symbol):
-        assert len({look(trace) for trace in drawn}) == 6
-    patterns = [trace.marker.pattern.shape for trace in figures.bars(many, "examples", "score", "run").data]
-    assert len(set(patterns)) == 6
+        assert len({look(trace) for trace in drawn[:6]}) == 6
+    bars = [trace.marker for trace in figures.bars(many, "examples", "score", "run").data]
+    assert len({bar.pattern.shape for bar in bars[:6]}) == 6
+    assert len({(bar.color, bar.pattern.shape) for bar in bars}) == 12
+
+
+def test_colours_stand_out_from_a_white_and_a_dark_page():
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return np.dot([0.2126, 0.7152, 0.0722], parts)
+
+    for page in ("#ffffff", "#14181e"):
+        for colour in figures.PALETTE:
+            dark, light = sorted([luminance(colour), luminance(page)])
+            assert (light + 0.05) / (dark + 0.05) >= 3, (colour, page)
 
 
 def test_buttons_change_data_and_titles():

@@ -92,7 +92,8 @@ class TestLab:
         own = "class Open(IdentityProvider):\n    token = ''\n    auth_enabled = False\n\n"
         (tmp_path / "jupyter_server_config.py").write_text(
             f"from jupyter_server.auth.identity import IdentityProvider\n\n\n{own}"
-            "c.ServerApp.identity_provider_class = Open\nc.ServerApp.open_browser = False\nc.ServerApp.allow_root = True\n"
+            "c.ServerApp.identity_provider_class = Open\n"
+            "c.ServerApp.open_browser = False\nc.ServerApp.allow_root = True\n"
         )
         done = subprocess.run(
             [sys.executable, serve.__file__, "lab"],
