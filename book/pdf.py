@@ -32,20 +32,21 @@ import helpers
 TARGET = build.BUILD / "springback.pdf"
 SITE = build.BUILD / "html"
 STYLE = sources.ROOT / "book/print.css"
-WIDTH = 658  # pixels: an A4 page less its margins
+WIDTH, HEIGHT = 658, 960  # pixels: an A4 page less its margins, and a line
 
 # The article alone, as wide as the paper, with everything unfolded that print.css does not hide, and with what is too
-# wide made smaller.
-ARTICLE = """async () => {
+# wide, or a figure too high for a page, made smaller.
+ARTICLE = """async (room) => {
   document.documentElement.dataset.theme = "light";
   document.body.replaceChildren(document.querySelector("article"));
   for (const mark of document.querySelectorAll(".headerlink")) mark.remove();
   for (const folded of document.querySelectorAll("details")) folded.open = !folded.closest("[aria-label=Quiz]");
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   for (const figure of document.querySelectorAll(".plotly-graph-div")) await Plotly.Plots.resize(figure);
-  for (const wide of document.querySelectorAll("table, mjx-container[display]")) {
-    const room = document.body.clientWidth, width = wide.getBoundingClientRect().width;
-    if (width > room) wide.style.zoom = room / width;
+  for (const large of document.querySelectorAll("table, mjx-container[display], figure, svg.prerequisites")) {
+    const {width, height} = large.getBoundingClientRect();
+    const fits = Math.min(room[0] / width, large.localName == "table" ? 1 : room[1] / height);
+    if (fits < 1) large.style.zoom = fits;
   }
 }"""
 
@@ -86,7 +87,7 @@ def opened(page: Page, address: str) -> str:
     page.goto(address)
     page.wait_for_function(browser.READY)
     page.add_style_tag(path=STYLE)
-    page.evaluate(ARTICLE)
+    page.evaluate(ARTICLE, [WIDTH, HEIGHT])
     page.wait_for_function(browser.READY)
     return page.locator("h1").inner_text()
 

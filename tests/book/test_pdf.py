@@ -17,12 +17,20 @@ from helpers import exercises
 from helpers.exercises.checking import inline
 
 PARTS = [("", ["chapters/welcome"]), ("II. The experiments", ["chapters/experiments/rebound"])]
-# Wide tables, long formulas, and the widest code.
-WIDE = ["chapters/experiments/verdict", "chapters/beyond/controls", "chapters/theorem/elasticity_theorem"]
+# Wide tables, long formulas, high figures, and the widest code.
+WIDE = [
+    "chapters/back/guide",
+    "chapters/experiments/verdict",
+    "chapters/beyond/controls",
+    "chapters/theorem/elasticity_theorem",
+]
 
-# What reaches over the right margin.
-OVER = """(width) => [...document.querySelectorAll("table, pre, mjx-container, figure, img, .exercise")]
-  .filter((e) => e.getBoundingClientRect().right > width + 1).map((e) => e.outerHTML.slice(0, 80))"""
+# What reaches over the right margin, and figures that need more than a page.
+OVER = """([width, height]) => [...document.querySelectorAll("table, pre, mjx-container, figure, img, article svg, .exercise")]
+  .filter((e) => {
+    const box = e.getBoundingClientRect();
+    return box.right > width + 1 || ["figure", "svg"].includes(e.localName) && box.height > height + 1;
+  }).map((e) => e.outerHTML.slice(0, 80))"""
 
 
 def plain(text):
@@ -117,12 +125,12 @@ def test_quizzes_are_listed_and_neither_hint_nor_explanation_is_there(texts):
         assert plain("Exercise 1.") in shown
 
 
-@pytest.mark.parametrize("name", [name for _, names in PARTS for name in names] + WIDE)
-def test_nothing_is_wider_than_the_paper(chromium, address, name):
+@pytest.mark.parametrize("name", LARGE)
+def test_nothing_is_larger_than_the_paper(chromium, address, name):
     page = chromium.new_page(viewport={"width": pdf.WIDTH, "height": 900}, color_scheme="light")
     page.emulate_media(media="print")
-    pdf.opened(page, f"{address}/{name}.html")
-    assert page.evaluate(OVER, pdf.WIDTH) == []
+    pdf.opened(page, f"{address}/chapters/{name}.html")
+    assert page.evaluate(OVER, [pdf.WIDTH, pdf.HEIGHT]) == []
     page.close()
 
 
