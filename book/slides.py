@@ -60,10 +60,11 @@ class Deck:
             if cell.cell_type == "markdown":
                 for part in filter(None, re.split(r"^(?=#+ )", cell.source, flags=re.M)):
                     self._text(part, kind)
-            elif cell.cell_type == "code" and kind != "-":
-                self._asked(_whole(cell, place), kind)
             elif cell.cell_type == "code" and cell is not setup:
-                self._code(cell, next((after for after in cells[number:]), None))
+                if kind == "-":
+                    self._code(cell, next(iter(cells[number:]), None))
+                else:
+                    self._asked([] if kind == "skip" else _whole(cell, place), kind)
 
     def _text(self, part: str, kind: str) -> None:
         """Some Markdown, with a heading at its beginning or nowhere."""

@@ -18,15 +18,10 @@ from helpers.exercises.checking import inline
 
 PARTS = [("", ["chapters/welcome"]), ("II. The experiments", ["chapters/experiments/rebound"])]
 # Wide tables, long formulas, high figures, and the widest code.
-WIDE = [
-    "chapters/back/guide",
-    "chapters/experiments/verdict",
-    "chapters/beyond/controls",
-    "chapters/theorem/elasticity_theorem",
-]
+LARGE = ["back/guide", "experiments/verdict", "beyond/controls", "theorem/elasticity_theorem"]
 
 # What reaches over the right margin, and figures that need more than a page.
-OVER = """([width, height]) => [...document.querySelectorAll("table, pre, mjx-container, figure, img, article svg, .exercise")]
+OVER = """([width, height]) => [...document.querySelectorAll("article :is(table, pre, figure, svg, div)")]
   .filter((e) => {
     const box = e.getBoundingClientRect();
     return box.right > width + 1 || ["figure", "svg"].includes(e.localName) && box.height > height + 1;

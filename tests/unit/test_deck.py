@@ -10,7 +10,9 @@ TABLE = "group  needed  ratio\nmood   107.6   1.2\ntruth  191.1   21.8\n"
 QUOTED = {"tags": ["nbval-check-output"]}
 SHAPE = [
     new_markdown_cell("# Rebound: does it fall?\n\n*What you will see: it falls.*\n\n| | |\n| --- | --- |\n| a | b |"),
-    new_code_cell("import helpers; helpers.setup()", outputs=[new_output("stream", text="one\ntwo\nthree")]),
+    new_code_cell(
+        "import helpers; helpers.setup()", metadata=QUOTED, outputs=[new_output("stream", text="one\ntwo\nthree")]
+    ),
     new_markdown_cell("## The run\n\nFirst some words. The figure shows a line. Then it shows more."),
     new_code_cell("draw()"),
     new_code_cell(
@@ -70,8 +72,9 @@ def test_an_answer_of_the_quiz_comes_after_its_question(deck):
 
 def test_no_set_up_no_exercise_and_no_solution(deck):
     assert not with_text(deck(), "three")
-    shown = "".join(deck(**{f"c{number}": "slide" for number in range(2, len(SHAPE))}))
+    shown = "".join(deck(**{f"c{number}": "slide" for number in range(1, len(SHAPE))}))
     assert "print(table)" in shown
+    assert "helpers.setup" not in shown
     assert "forty-two" not in shown
     assert "Only for teachers" not in shown
     assert "A task" not in "".join(deck())
