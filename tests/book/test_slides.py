@@ -1,10 +1,10 @@
 """Every slide of every deck, opened from its file: it fits, can be read from the last row and asks for nothing else."""
 
-import build
 import pytest
 import slides
+import sources
 
-CHAPTERS = [path for path in build.pages() if path.suffix == ".ipynb"]
+CHAPTERS = [path for path in sources.pages() if path.suffix == ".ipynb"]
 
 # Goes through the deck, with all fragments shown, and gives for each slide its texts that are too small and the things
 # that leave the frame. MathJax keeps a hidden copy of a formula for screen readers.
@@ -61,3 +61,21 @@ def test_every_slide_can_be_read_and_needs_no_network(chromium, folder, path):
     assert page.locator("figure:not([aria-label])").count() == 0
     assert trouble == []
     context.close()
+
+
+def test_a_slider_moves_on_a_large_screen_too(chromium, folder):
+    page = chromium.new_page(viewport={"width": 1920, "height": 1080})
+    page.goto(slides.write(next(path for path in CHAPTERS if path.stem == "rebound"), folder).as_uri())
+    page.wait_for_function("window.Reveal?.isReady()")
+    page.keyboard.press("ArrowRight")
+    label = page.locator("section.present .slider-label").first
+    before = label.text_content()
+    grip = page.locator("section.present .slider-grip-rect").bounding_box()
+    rail = page.locator("section.present .slider-rail-touch-rect").bounding_box()
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(rail["x"] + rail["width"] - 4, rail["y"] + rail["height"] / 2, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    assert label.text_content() != before
+    page.close()
