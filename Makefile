@@ -41,10 +41,12 @@ slides: $(INSTALLED) ## make slides of the chapters in _build/slides, or of one:
 	@$(BIN)/python book/slides.py $(NAME)
 
 pdf: $(INSTALLED) ## print the built book into _build/springback.pdf
+	@$(BIN)/python book/browser.py
 	@$(BIN)/python book/pdf.py
 
 quizzes: $(INSTALLED) ## print the quizzes, with a key, into _build/quizzes
-	@$(BIN)/python book/pdf.py --quizzes
+	@$(BIN)/python book/browser.py
+	@$(BIN)/python book/quizzes.py
 
 models: $(INSTALLED) ## pre-train the micro models again (hours)
 	@$(BIN)/python -m helpers.pretrain
@@ -87,7 +89,7 @@ drift: $(INSTALLED) ## test our calls with the oldest and the newest versions th
 	@$(BIN)/python tests/versions/drift.py $(TRY)
 
 clean: ## remove what the book was built from and to; installed packages and unfinished trainings stay
-	rm -rf _build/html _build/.doctrees _build/source _build/executed
+	rm -rf _build/html _build/.doctrees _build/source _build/executed _build/slides _build/quizzes _build/springback.pdf
 
 # Done again only when what is to be installed changes; the stamp is last, so that a broken install is repeated.
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import itertools
 import json
 import math
 import re
@@ -16,11 +15,11 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-ROOM, WIDTH = 14, 76  # lines below a slide's title and characters in a line, at 28 pixels
+ROOM, WIDTH = 15, 76  # lines below a slide's title and characters in a line, at 28 pixels
 TABLE_LINES, TABLE_WIDTH = 13, 72
 FIGURE_LINES, LEAD = 9, 200  # lines that a figure takes at least, characters above it at most
 FIGURE_FONT, INK = 22, "#1b1f24"
-PROSE = re.compile(r"[A-Z\d`$(\"]|\*[*\w]")  # how a paragraph begins that is no list, table, directive or HTML
+PROSE = re.compile(r"[A-Z\d`(\"]|\$[^$]|\*[*\w]")  # how a paragraph begins that is no list, table, directive or HTML
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,9 @@ def _render(node: SyntaxTreeNode) -> str:
 
 def block(content: str) -> Block:
     """HTML with an estimate of the lines that it takes."""
-    shown = len(html.unescape(re.sub("<[^>]+>", "", content)))
-    formulas = 2 * content.count(r"\[") + content.count(r"\\")
-    return Block(content, 1.15 * content.count("<tr") or math.ceil(shown / WIDTH) + 0.5 + formulas)
+    text = re.sub(r"<[^>]+>|\\[a-z]+|[{}^_]", "", html.unescape(content))  # of TeX, about what is seen
+    formulas = 2.5 * content.count(r"\[") + content.count(r"\\")
+    return Block(content, 1.15 * content.count("<tr") or math.ceil(len(text) / WIDTH) + 0.5 + formulas)
 
 
 def prose(text: str) -> list[str]:
@@ -87,19 +86,19 @@ def prose(text: str) -> list[str]:
 
 def filled(title: str, content: list[Block], most: int = 99) -> list[str]:
     """As many slides as the blocks need, with at most so many blocks on one."""
-    slides = [[]]
+    slides, room = [[]], ROOM - 1.3 * (len(title) > 52)  # a title in two lines
     for piece in content:
         taken = sum(each.lines for each in slides[-1])
-        if slides[-1] and (taken + piece.lines > ROOM or len(slides[-1]) == most):
+        if slides[-1] and (taken + piece.lines > room or len(slides[-1]) == most):
             slides.append([])
         slides[-1].append(piece)
     return [f"<h2>{MARKDOWN.renderInline(title)}</h2>{_together(each)}" for each in slides if each]
 
 
 def _together(content: list[Block]) -> str:
-    """The inside of a slide; few short lines are larger."""
+    """The inside of a slide; few short lines are larger, by 1.29 in height and, as they break, in number."""
     inside = "".join(each.html for each in content)
-    few = sum(each.lines for each in content) < ROOM / 2 and all(each.width <= WIDTH / 2 for each in content)
+    few = sum(each.lines for each in content) < ROOM / 1.65 and all(each.width <= WIDTH / 2 for each in content)
     return f'<div class="few">{inside}</div>' if few else inside
 
 
@@ -109,7 +108,9 @@ def sentences(paragraph: str, before: bool = False) -> str:
     Args:
         before: the paragraph leads to the figure: the one that begins "The figure" and the next, or else its last.
     """
-    each = re.split(r"(?<=[a-z)$`*\d][.?!])\s+(?=[^a-z])", re.sub(r"(\d\.) (?=\w)", "\\1\xa0", paragraph))
+    numbered = re.sub(r"(\d\.) (?=\w)", "\\1\xa0", paragraph)
+    each = re.sub(r"([a-z)$`*\d][.?!][)*\"]*) +(?=[^a-z])", r"\1\n", numbered).split("\n")
+    each = [sentence for sentence in each if sentence[-1:] in set(".?!:)*")] or each  # a formula ends the others
     named = next((i for i, sentence in enumerate(each) if re.match("The (figure|table|curve|line)", sentence)), None)
     if before and named is None:
         each = each[::-1]
@@ -126,22 +127,18 @@ def outputs(cell: nbformat.NotebookNode, tables: bool) -> list[Block]:
     figures, small = [], []
     for output in cell.outputs:
         data = output.get("data", {})
+        page, plain = data.get("text/html", ""), data.get("text/plain", "")
         if build.PLOTLY_MIME in data:
-            figures.append(
-                Block(_plot(data[build.PLOTLY_MIME], data["text/plain"]), FIGURE_LINES, alt=data["text/plain"])
-            )
-        elif '<figure class="springback' in data.get("text/html", ""):
-            figures.append(Block(data["text/html"], FIGURE_LINES, alt=data["text/plain"]))
-        elif "<table" in data.get("text/html", ""):
-            rows = [re.findall(r"<t[dh].*?</t[dh]>", row, re.S) for row in data["text/html"].split("<tr")]
-            # A row that shares its first cells with the one above has fewer: it is filled from the right.
-            lengths = [[len(re.sub("<[^>]+>", "", each)) for each in row[::-1]] for row in rows]
-            width = sum(max(column) + 2 for column in itertools.zip_longest(*lengths, fillvalue=0))
-            start, end = data["text/html"].index("<table"), data["text/html"].index("</table>")
-            small.append(Block(data["text/html"][start:end] + "</table>", 1.15 * len(rows), width))
+            figures.append(Block(_plot(data[build.PLOTLY_MIME], plain), FIGURE_LINES, alt=plain))
+        elif '<figure class="springback' in page:
+            figures.append(Block(page, FIGURE_LINES, alt=plain))
+        elif "<table" in page:
+            table = page[page.index("<table") : page.index("</table>")] + "</table>"
+            width = max(len(row) + 99 * row.endswith("\\") for row in plain.split("\n"))  # pandas broke a wide table
+            small.append(Block(table, 1.15 * table.count("<tr"), width))
         elif output.output_type == "stream":
             # Several tables printed one below the other may stand on several slides: each begins with a plain line.
-            for part in re.split(r"\n(?=\S+(?: \S+)*\n)", output.text.rstrip()):
+            for part in re.split(r"\n(?=\S+(?: \S+)*\n.*  )", output.text.rstrip()):
                 rows = part.split("\n")
                 small.append(Block(f"<pre>{html.escape(part)}</pre>", len(rows) + 0.5, max(map(len, rows))))
     fit = all(each.lines <= TABLE_LINES and each.width <= TABLE_WIDTH for each in small)

@@ -1,144 +1,228 @@
-"""The book on paper: `make pdf` prints the built site, `make quizzes` the quizzes and their key.
+"""The whole book as one PDF, _build/springback.pdf, from the built site: `make pdf`.
 
-A browser prints each page, with its figures as they are drawn first: a slider or a button shows one view. Hints and
-the explanations of quizzes stay folded, and navigation is left out; the rules are in springback.css, under `@media
-print`. The pages are joined in reading order, with bookmarks.
+Chromium prints each page of _build/html, without a network, and pypdf joins them in reading order, with bookmarks,
+page numbers, a title page and links that lead from chapter to chapter. On paper figures show their first view, and
+nothing that can be pressed. Hints of exercises are left out, for beside its question a hint is none; of a quiz the
+answers are listed, and their explanations are not (`make quizzes` prints a key); what else is folded is unfolded,
+except for code that the page hides.
 """
 
 from __future__ import annotations
 
-import argparse
 import html
 import io
+import json
 import sys
+from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import browser
 import build
 import sources
 import yaml
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import ArrayObject, DictionaryObject, Fit, FloatObject, IndirectObject, NameObject, NullObject
 from sources import BookError
 
 import helpers
-from helpers import exercises
-from helpers.exercises.checking import RIGHT, inline
 
-PAPER = {"format": "A4", "print_background": True, "margin": dict.fromkeys(("top", "bottom", "left", "right"), "18mm")}
-NUMBERED = {
-    "display_header_footer": True,
-    "header_template": "<span></span>",
-    "footer_template": '<div style="font: 8px sans-serif; text-align: center; width: 100%">TITLE</div>',
-}
-SHEET = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 11pt/1.5 system-ui, sans-serif; }} section {{ break-after: page; }} h1 {{ font-size: 16pt; }}
-.question {{ break-inside: avoid; margin-top: 1.2em; }} .answer {{ margin: 0.3em 0 0 1.5em; }}
-.why {{ color: #444; margin: 0 0 0.3em 3em; }} code {{ font-size: 0.9em; }}
-</style>{body}</html>"""
+TARGET = build.BUILD / "springback.pdf"
+SITE = build.BUILD / "html"
+STYLE = sources.ROOT / "book/print.css"
+WIDTH, HEIGHT = 658, 960  # pixels: an A4 page less its margins, and a line
+
+# The article alone, as wide as the paper, with everything unfolded that print.css does not hide, and with what is too
+# wide, or a figure too high for a page, made smaller.
+ARTICLE = """async (room) => {
+  document.documentElement.dataset.theme = "light";
+  document.body.replaceChildren(document.querySelector("article"));
+  for (const mark of document.querySelectorAll(".headerlink")) mark.remove();
+  for (const folded of document.querySelectorAll("details")) folded.open = !folded.closest("[aria-label=Quiz]");
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  for (const figure of document.querySelectorAll(".plotly-graph-div")) await Plotly.Plots.resize(figure);
+  for (const large of document.querySelectorAll("table, mjx-container[display], figure, svg.prerequisites")) {
+    const {width, height} = large.getBoundingClientRect();
+    const fits = Math.min(room[0] / width, large.localName == "table" ? 1 : room[1] / height);
+    if (fits < 1) large.style.zoom = fits;
+  }
+}"""
 
 
-def book(started: Browser, address: str, chosen: list[Path], parts: dict[str, str]) -> PdfWriter:
-    """Print pages of the site, and join them.
+def contents() -> list[tuple[str, list[str]]]:
+    """The parts of _toc.yml in reading order: caption and pages; those before the first part have no caption."""
+
+    def files(entry: dict) -> Iterator[str]:
+        yield from (entry[key] for key in ("root", "file") if key in entry)
+        for child in (*entry.get("chapters", ()), *entry.get("sections", ())):
+            yield from files(child)
+
+    toc = yaml.safe_load((sources.ROOT / "_toc.yml").read_text("utf-8"))
+    return [("", list(files(toc))), *((part.get("caption", ""), list(files(part))) for part in toc.get("parts", ()))]
+
+
+def printed(page: Page, footer: str = "", first: int = 1) -> bytes:
+    """Print what a page holds.
 
     Args:
-        address: of the served site.
-        chosen: the pages, as sources.pages() gives them.
-        parts: the caption of the part that begins with a page, by its name without a suffix.
+        footer: stands on the left below each page.
+        first: number of the first page.
     """
-    joined = PdfWriter()
-    cover = f"<h1>Springback</h1><p>Watch a language model spring back. Version {helpers.__version__}</p>"
-    _add(joined, _printed(started, SHEET.format(title="Springback", body=cover)), "Springback")
-    part = None
-    for path in chosen:
-        place = sources.name(path).removesuffix(path.suffix)
-        page = started.new_page(viewport={"width": 1000, "height": 1400}, color_scheme="light")
-        page.goto(f"{address}/{place}.html")
-        page.wait_for_function(browser.READY)
-        page.emulate_media(media="print", color_scheme="light")
-        page.evaluate("() => { document.documentElement.dataset.theme = 'light' }")
-        # The paper is narrower than the window: the figures are drawn again at its width.
-        page.set_viewport_size({"width": 700, "height": 1000})
-        page.wait_for_timeout(300)
-        title = page.locator("h1").first.inner_text().rstrip("#").strip()
-        footer = NUMBERED["footer_template"].replace(
-            "TITLE", f'{html.escape(title)} · <span class="pageNumber"></span>'
+    left = f"content: {json.dumps(footer, ensure_ascii=False)}; font: 9pt system-ui, sans-serif"
+    page.add_style_tag(content=f"@page {{@bottom-left {{{left}}}}} html {{counter-reset: page {first - 1}}}")
+    return page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+
+
+def shown(page: Page, content: str) -> None:
+    """Show HTML in the style of what is printed."""
+    page.goto("about:blank")
+    page.set_content(content)
+    page.add_style_tag(path=STYLE)
+
+
+def opened(page: Page, address: str) -> str:
+    """Go to a page of the site, leave of it what is printed, and give its title."""
+    page.goto(address)
+    page.wait_for_function(browser.READY)
+    page.add_style_tag(path=STYLE)
+    page.evaluate(ARTICLE, [WIDTH, HEIGHT])
+    page.wait_for_function(browser.READY)
+    return page.locator("h1").inner_text()
+
+
+class Book:
+    """Chapters joined into one PDF, in `writer`."""
+
+    def __init__(self) -> None:
+        self.writer = PdfWriter()
+        self.part: tuple[str, IndirectObject | None] = ("", None)  # the current one's caption and bookmark
+        self.firsts: dict[str, int] = {}  # page of the site -> its first page here, from 0
+        self.places: dict[str, dict[str, tuple]] = {}  # page of the site -> place in it -> page here, left, top
+
+    def add(self, name: str, title: str, content: bytes, part: str = "") -> None:
+        """Append what was printed of a page of the site, with bookmarks of its part, of it and of its sections."""
+        reader, first = PdfReader(io.BytesIO(content)), len(self.writer.pages)
+        self.writer.append(reader, import_outline=False)
+        self.firsts[name] = first
+        self.places[name] = {
+            place: (first + reader.get_destination_page_number(to), to.left, to.top)
+            for place, to in reader.named_destinations.items()
+        }
+        if part != self.part[0]:
+            self.part = part, self.writer.add_outline_item(title=part, page_number=first)
+        chapter = self.writer.add_outline_item(title=title, page_number=first, parent=self.part[1], is_open=False)
+        for sections in reader.outline:
+            for section in sections if isinstance(sections, list) else ():
+                if not isinstance(section, list):
+                    half = section.title[: len(section.title) // 2]  # one moved to the next page is there twice
+                    name = half if half * 2 == section.title else section.title
+                    page, place = first + reader.get_destination_page_number(section), Fit.xyz(0, section.top)
+                    self.writer.add_outline_item(title=name, page_number=page, parent=chapter, fit=place)
+
+    def link(self, address: str) -> None:
+        """Turn the links to pages of the site into links within the PDF; those that leave the book go."""
+        ends = [*list(self.firsts.values())[1:], len(self.writer.pages)]
+        for (name, first), end in zip(self.firsts.items(), ends, strict=True):
+            for page in self.writer.pages[first:end]:
+                kept = [each for each in page.get("/Annots", []) if self._led(each.get_object(), name, address)]
+                page[NameObject("/Annots")] = ArrayObject(kept)
+
+    def _led(self, link: DictionaryObject, name: str, address: str) -> bool:
+        """Lead a link to its place, and say whether there is one."""
+        to = link.get("/A", {}).get("/URI", "")
+        if "/Dest" in link:
+            place = self.places[name].get(link["/Dest"])
+        elif to.startswith(address):
+            first = self.firsts.get(unquote(urlsplit(to).path).removeprefix("/").removesuffix(".html"))
+            place = None if first is None else (first, 0, 2000)
+        else:
+            return True
+        if place:
+            page, left, top = place
+            fit = [FloatObject(left), FloatObject(top), NullObject()]
+            link.pop("/A", None)
+            link[NameObject("/Dest")] = ArrayObject(
+                [self.writer.pages[page].indirect_reference, NameObject("/XYZ"), *fit]
+            )
+        return place is not None
+
+
+def _config() -> dict:
+    return yaml.safe_load((sources.ROOT / "_config.yml").read_text("utf-8"))
+
+
+def front(parts: list[tuple[str, list[tuple[str, str, int]]]], address: str) -> str:
+    """Title page and contents as HTML; of a page of the site: name, title, page number."""
+    config = _config()
+    rows = []
+    for caption, pages in parts:
+        rows.append(f"<h3>{html.escape(caption)}</h3>" if caption else "")
+        rows += (
+            f'<p><a href="{address}/{name}.html">{html.escape(title)}</a><span>{number}</span></p>'
+            for name, title, number in pages
         )
-        content = page.pdf(**PAPER, **NUMBERED | {"footer_template": footer}, scale=0.75)
-        page.close()
-        if place in parts:
-            part = joined.add_outline_item(parts[place], page_number=len(joined.pages))
-        _add(joined, content, title, part)
-    return joined
+    return (
+        f'<html lang="en"><title>{config["title"]}</title><article class="title"><h1>{config["title"]}</h1>'
+        f"<p>{metadata('springback')['Summary'].partition(':')[0]}</p><p>{config['author']}</p>"
+        f"<p>Version {helpers.__version__}</p><p>Text and figures: CC BY 4.0. Code: Apache License 2.0.<br>"
+        f"{config['repository']['url']}</p></article>"
+        f'<article class="contents"><h2>Contents</h2>{"".join(rows)}</article>'
+    )
 
 
-def sheets(started: Browser, names: list[str], key: bool) -> bytes:
-    """The quizzes of chapters for paper, one a sheet; with the key, which explains every answer."""
-    quizzes, body = exercises.read_quizzes(exercises.QUIZZES), []
-    for name in names:
-        body.append(f"<section><h1>{html.escape(_title(name))}{': key' if key else ''}</h1>")
-        body.append("" if key else "<p>Name ______________________________ &nbsp; Date ______________</p>")
-        for title, question in quizzes[name].numbered():
-            body.append(f'<div class="question"><strong>{title}.</strong> {inline(question.text)}')
-            for letter, answer in question.lettered():
-                box = f"<strong>{letter}: {RIGHT if answer.right else 'wrong'}.</strong>" if key else f"☐ {letter})"
-                body.append(f'<p class="answer">{box} {inline(answer.text)}</p>')
-                body.append(f'<p class="why">{inline(answer.why)}</p>' if key else "")
-            body.append("</div>")
-        body.append("</section>")
-    return _printed(started, SHEET.format(title="Quizzes", body="\n".join(body)))
+def make(chromium: Browser, parts: list[tuple[str, list[str]]], site: Path = SITE) -> PdfWriter:
+    """Print pages of the site and join them.
 
+    Args:
+        parts: captions and pages, as `contents` gives them.
 
-def _title(name: str) -> str:
-    path = next(path for path in sources.pages() if path.stem == name)
-    return sources.read(path).cells[0].source.partition("\n")[0].removeprefix("# ")
+    Raises:
+        BookError: a page that is not built.
+    """
+    missing = next((name for _, names in parts for name in names if not (site / f"{name}.html").is_file()), None)
+    if missing:
+        raise BookError(f"The site has no page {missing}.html: 'make book' builds it.")
+    with browser.served(site) as address:
+        page = chromium.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
+        page.emulate_media(media="print")
 
+        def printed_front(parts):
+            shown(page, front(parts, address))
+            return printed(page)
 
-def _printed(started: Browser, text: str) -> bytes:
-    page = started.new_page()
-    page.set_content(text)
-    content = page.pdf(**PAPER)
+        blank = [(caption, [(name, "-", 0) for name in names]) for caption, names in parts]
+        number = len(PdfReader(io.BytesIO(printed_front(blank))).pages) + 1
+        listed, chapters = [], []
+        for caption, names in parts:
+            listed.append((caption, []))
+            for name in names:
+                title = opened(page, f"{address}/{name}.html")
+                content = printed(page, title, number)
+                print(f"{number:4} {title}", flush=True)
+                listed[-1][1].append((name, title, number))
+                chapters.append((name, title, content, caption))
+                number += len(PdfReader(io.BytesIO(content)).pages)
+        book = Book()
+        book.add("", "Contents", printed_front(listed))
+        for chapter in chapters:
+            book.add(*chapter)
+        book.link(address)
     page.close()
-    return content
+    book.writer.add_metadata({"/Title": _config()["title"], "/Author": _config()["author"]})
+    book.writer.compress_identical_objects()
+    return book.writer
 
 
-def _add(joined: PdfWriter, content: bytes, title: str, part=None) -> None:
-    number = len(joined.pages)
-    for page in PdfReader(io.BytesIO(content)).pages:
-        joined.add_page(page)
-    joined.add_outline_item(title, page_number=number, parent=part)
-
-
-def _parts() -> dict[str, str]:
-    toc = yaml.safe_load((sources.ROOT / "_toc.yml").read_text("utf-8"))
-    return {part["chapters"][0]["file"]: part["caption"] for part in toc["parts"]}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quizzes", action="store_true", help="print the quizzes, not the book")
-    chosen = parser.parse_args(arguments)
+def main() -> int:
     try:
-        with browser.started() as started:
-            if chosen.quizzes:
-                folder = build.BUILD / "quizzes"
-                folder.mkdir(parents=True, exist_ok=True)
-                names = [path.stem for path in sources.pages() if path.suffix == ".ipynb"]
-                for name, key in (("questions", False), ("key", True)):
-                    (folder / f"{name}.pdf").write_bytes(sheets(started, names, key))
-                    print(sources.name(folder / f"{name}.pdf"))
-            else:
-                if not (build.BUILD / "html/index.html").is_file():
-                    raise BookError("There is no built book in _build/html: run 'make book' first.")
-                with browser.served(build.BUILD / "html") as address:
-                    joined = book(started, address, sources.pages(), _parts())
-                joined.add_metadata({"/Title": "Springback", "/Author": "The Springback authors"})
-                joined.compress_identical_objects()
-                joined.write(build.BUILD / "springback.pdf")
-                print(f"_build/springback.pdf: {len(joined.pages)} pages")
+        with browser.started() as chromium:
+            make(chromium, contents()).write(TARGET)
     except (BookError, browser.NoBrowser) as error:
-        print(error, file=sys.stderr)
+        print(f"\n{error}", file=sys.stderr)
         return 1
+    print(f"The book is in {sources.name(TARGET)}.")
     return 0
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import build
 import nbformat
 import sources
-from blocks import MARKDOWN, Block, block, blocks, filled, outputs, prose, sentences
+from blocks import MARKDOWN, ROOM, Block, block, blocks, filled, outputs, prose, sentences
 from edition import student
 from sources import BookError
 
@@ -60,10 +60,11 @@ class Deck:
             if cell.cell_type == "markdown":
                 for part in filter(None, re.split(r"^(?=#+ )", cell.source, flags=re.M)):
                     self._text(part, kind)
-            elif cell.cell_type == "code" and kind != "-":
-                self._asked(_whole(cell, place), kind)
             elif cell.cell_type == "code" and cell is not setup:
-                self._code(cell, next((after for after in cells[number:]), None))
+                if kind == "-":
+                    self._code(cell, next(iter(cells[number:]), None))
+                else:
+                    self._asked([] if kind == "skip" else _whole(cell, place), kind)
 
     def _text(self, part: str, kind: str) -> None:
         """Some Markdown, with a heading at its beginning or nowhere."""
@@ -99,7 +100,9 @@ class Deck:
                 self.lead = sentences(next(iter(prose(after.source)), ""))
             if shown:
                 said = MARKDOWN.renderInline(self.lead) or html.escape(sentences(shown[0].alt))
-                self.slides += filled(self.heading, [*([block(f"<p>{said}</p>")] if said else []), *shown])
+                above = block(f"<p>{said}</p>")
+                alone = not said or above.lines + shown[0].lines > ROOM
+                self.slides += filled(self.heading, shown if alone else [above, *shown])
                 self.lead = ""
 
     def _asked(self, content: list[Block], kind: str) -> None:
