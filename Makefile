@@ -82,6 +82,9 @@ release: $(INSTALLED) ## make a release here, to be pushed by hand: make release
 release-check: $(INSTALLED) ## say what stands in the way of a release: make release-check VERSION=0.2.0
 	@$(BIN)/python book/release.py "$(VERSION)" --check
 
+check-links: $(INSTALLED) ## ask for every address that the pages link to (network)
+	@$(BIN)/python book/links.py
+
 colab: $(INSTALLED) ## run the set-up cell where Colab's packages are there already (network; options: TRY="--torch 2.13.0")
 	@$(BIN)/python tests/versions/colab.py $(TRY)
 
