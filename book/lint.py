@@ -87,7 +87,7 @@ def _exercises(notebook: nbformat.NotebookNode, places: list[str]) -> Iterator[s
         if cell.cell_type == "code" and edition.is_check(cell.source) and number - 2 not in cards:
             yield f"{places[number]} the check has no exercise's card two cells before it."
     if len(cards) < LEAST_EXERCISES and places[0].startswith("chapters/"):
-        yield f"{places[0]} the notebook has {len(cards)} exercises; it needs {LEAST_EXERCISES}."
+        yield f"{places[0]} the notebook needs {LEAST_EXERCISES} exercises and has {len(cards)}."
 
 
 def _solutions(notebook: nbformat.NotebookNode, places: list[str]) -> Iterator[str]:

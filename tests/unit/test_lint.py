@@ -102,7 +102,7 @@ WRONG = {
     "no difficulty": (lambda b: replace(b.cell("Exercise 2"), "●○○○○", "●"), "cell 6: .* lacks its difficulty"),
     "no importance": (lambda b: replace(b.cell("Exercise 2"), "importance ", ""), "cell 6: .* lacks its importance"),
     "no time": (lambda b: replace(b.cell("Exercise 2"), " · 5 minutes", ""), "cell 6: .* lacks its minutes"),
-    "few exercises": (lambda b: b.cells.remove(b.cell("Exercise 4")), "the notebook has 3 exercises; it needs 4"),
+    "few exercises": (lambda b: b.cells.remove(b.cell("Exercise 4")), "the notebook needs 4 exercises and has 3"),
     "marker left open": (lambda b: replace(b.cell("def f1"), "def f1():\n    return 1", ""), "cell 4: .* is left open"),
     "marker first": (lambda b: replace(b.cell("def f1"), "def f1(): ...\n\n\n", ""), "cell 4: nothing stands before"),
     "marker unread": (lambda b: replace(b.cell("def f1"), "# solution", "# Solution:"), "cell 4: .* hides nothing"),
