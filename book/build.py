@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from sources import BookError, name, notebooks, pages, read, write
 BUILD = sources.ROOT / "_build"
 EXECUTED = BUILD / "executed"
 SOURCE = BUILD / "source"
+CHECKS, QUIZZES = "src/helpers/exercises/checks", "src/helpers/exercises/quizzes.toml"
 CELL_TIMEOUT = 300  # seconds, as in the tests
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
@@ -122,22 +124,33 @@ def execute(path: Path, environment: dict[str, str] | None = None) -> nbformat.N
 def state_of_helpers() -> bytes:
     """A digest of all that every notebook depends on: helpers, data and pins."""
     digest = hashlib.sha256()
-    depends = [path for path in (sources.ROOT / "src/helpers").rglob("*") if path.suffix in {".py", ".toml", ".html"}]
+    depends = [
+        path
+        for path in (sources.ROOT / "src/helpers").rglob("*")
+        if path.suffix in {".py", ".toml", ".html"}
+        and path.parent != sources.ROOT / CHECKS  # these two are of single notebooks
+        and path != sources.ROOT / QUIZZES
+    ]
     for path in [*sorted(depends), sources.ROOT / "data/MANIFEST.json", sources.ROOT / "constraints.txt"]:
         text = re.sub(rb"^__version__ = .*$", b"", path.read_bytes(), flags=re.MULTILINE)  # a release changes no output
         digest.update(f"{name(path)}\0".encode() + text)
     return digest.digest()
 
 
-def state_of(notebook: nbformat.NotebookNode, helpers: bytes) -> str:
+def state_of(path: Path, helpers: bytes) -> str:
     """A digest of a notebook's cells and of what they depend on."""
-    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in notebook.cells]
-    return hashlib.sha256(repr(cells).encode() + helpers).hexdigest()
+    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in read(path).cells]
+    checks, quizzes = sources.ROOT / CHECKS / f"{path.stem}.py", sources.ROOT / QUIZZES
+    own = (
+        checks.read_bytes() if checks.exists() else None,
+        tomllib.loads(quizzes.read_text("utf-8")).get(path.stem) if quizzes.exists() else None,
+    )
+    return hashlib.sha256(repr((cells, own)).encode() + helpers).hexdigest()
 
 
 def up_to_date(path: Path, helpers: bytes) -> nbformat.NotebookNode | None:
     """The notebook with outputs that hold for its present state: as it is stored or as it was run last; else None."""
-    state = state_of(read(path), helpers)
+    state = state_of(path, helpers)
     for candidate in (path, EXECUTED / path.relative_to(sources.ROOT)):
         if candidate.exists():
             notebook = read(candidate)
@@ -162,7 +175,7 @@ def run_changed(paths: list[Path]) -> None:
                 **metadata.metadata_of(path),
                 "executed": datetime.date.today().isoformat(),
                 "seconds": seconds,
-                "state": state_of(read(path), helpers),
+                "state": state_of(path, helpers),
             }
             write(EXECUTED / path.relative_to(sources.ROOT), notebook)
             print(f"{seconds} s")
@@ -183,7 +196,7 @@ def stale(paths: list[Path]) -> list[str]:
     return [
         name(path)
         for path in paths
-        if (notebook := read(path)).metadata.get("springback", {}).get("state") != state_of(notebook, helpers)
+        if read(path).metadata.get("springback", {}).get("state") != state_of(path, helpers)
     ]
 
 

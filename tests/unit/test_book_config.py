@@ -113,6 +113,12 @@ def test_a_notebook_is_run_again_only_when_what_it_depends_on_changes(book, part
         assert is_run_again()
     build.write_setup_cells()
     assert is_run_again()
+    for own in (f"{build.CHECKS}/one.py", build.QUIZZES):
+        (book / own).parent.mkdir(parents=True, exist_ok=True)
+        (book / own).write_text("[[one]]")
+        assert is_run_again()
+    (book / build.CHECKS / "two.py").write_text("another notebook's")
+    (book / build.QUIZZES).write_text("[[one]]\n[[two]]")
     assert not is_run_again()
 
 

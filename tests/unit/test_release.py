@@ -60,7 +60,7 @@ def store_outputs():
     """What `make outputs` does, without running anything."""
     path = sources.ROOT / NOTEBOOK
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata.springback = {"state": build.state_of(notebook, build.state_of_helpers())}
+    notebook.metadata.springback = {"state": build.state_of(path, build.state_of_helpers())}
     nbformat.write(notebook, path)
 
 
