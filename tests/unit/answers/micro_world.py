@@ -38,6 +38,7 @@ WRONG = [
     ("posterior", lambda a, b, prior: posterior(a, b), "rare"),
     ("posterior", naive_posterior, "ZeroDivisionError.*difference"),
     ("posterior", lambda a, b, prior: posterior(max(a, b - 20), max(b, a - 5), prior), "minus infinity"),
+    ("posterior", lambda a, b, prior: 1 / (1 + math.exp(b - a) * (1 - prior) / prior), "OverflowError.*large number"),
     ("excess", lambda p, q: entropy(p) + excess(p, q), "whole code length"),
     ("excess", lambda p, q: excess(q, p), "\\*source\\*"),
     ("excess", lambda p, q: -excess(p, q), "Negative"),

@@ -53,6 +53,7 @@ WRONG = [
     ("normalised", lambda p, w: cross(p, w) - cross(p, p), "never reach|entropy"),
     ("normalised", lambda p, w: cross(p, w, math.log) - math.log(len(w)), "math.log2"),
     ("normalised", lambda p, w: cross(p, w) - 2, "equal halves"),
+    ("normalised", lambda p, w: cross(p, w) - math.log2(sum(x > 0 for x in w)), "gives nothing"),
     ("normalised", lambda p, w: cross(w, w) - math.log2(len(w)), "mean, over the data"),
     ("shape", lambda m, least: 1 / shape(m, least), "turn it round"),
     ("shape", lambda m, least: 1 + shape(m, least), "exponent of the density"),

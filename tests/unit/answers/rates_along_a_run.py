@@ -44,6 +44,8 @@ WRONG = [
     ("turn", lambda rates: rates.index(min(rates)), "not its lowest point"),
     ("turn", lambda rates: next(i for i in range(len(rates)) if rates[i + 1] > rates[i]), "IndexError.*never rises"),
     ("came_back", {run: (ALIGNED - MEAN[run].iloc[-1]) / (ALIGNED - BASE) for run in BACK}, "first step with the last"),
+    ("came_back", {run: round(value, 2) for run, value in BACK.items()}, "rounded numbers"),
+    ("came_back", {run: -value for run, value in BACK.items()}, "sign is turned"),
     ("came_back", {run: 100 * value for run, value in BACK.items()}, "per cent"),
     ("came_back", {run: 1 - value for run, value in BACK.items()}, "left"),
     ("came_back", {run: ALIGNED - MEAN[run].min() for run in BACK}, "bits a byte"),

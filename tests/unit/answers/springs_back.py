@@ -11,7 +11,7 @@ rebound_ratio, score = RIGHT["rebound_ratio"], RIGHT["score"]
 
 
 def below(examples, shares, level):
-    return [count for count, share in zip(examples, shares, strict=True) if share < level][0]
+    return [count for count, share in zip(examples, shares, strict=True) if share <= level][0]
 
 
 def weights(posteriors, probabilities):
@@ -35,6 +35,7 @@ WRONG = [
     ("rebound_ratio", lambda n, e, s, base: e[-1] / n, "last measurement"),
     ("rebound_ratio", lambda n, e, s, base: rebound_ratio(n, e, s, 0.5), "not at one half"),
     ("rebound_ratio", lambda n, e, s, base: below(e, s, base) / n, "IndexError.*never came back"),
+    ("rebound_ratio", lambda n, e, s, base: rebound_ratio(n, e, s, base - 1e-9), "exactly that of the base"),
     ("companions", {k: -v for k, v in CHANGES.items()}, "last minus first"),
     ("companions", {NEGATIVES: -0.5, FRESH: -0.1, UNRELATED: 0.0}, "changes of the share"),
     ("companions", {**CHANGES, FRESH: -8.0}, "same aligned model"),

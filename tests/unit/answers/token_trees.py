@@ -36,6 +36,12 @@ WRONG = [
         lambda leaves, path: sum(w for leaf, w in leaves.items() if not path or leaf[0] == path[0]),
         "two deep",
     ),
+    ("node_weight", lambda leaves, path: RIGHT["node_weight"]({k[:-1]: v for k, v in leaves.items()}, path), "END"),
+    (
+        "node_weight",
+        lambda leaves, path: sum(w for leaf, w in leaves.items() if "".join(leaf).startswith("".join(path))),
+        "token by token|at the place",
+    ),
     ("mean_length", entropy, "entropy"),
     ("mean_length", lambda p: sum(x * math.ceil(-math.log2(x)) for x in p), "round each ideal length up"),
     ("mean_length", lambda p: mean_length(p) - 1, "One merge is missing"),
@@ -52,7 +58,7 @@ WRONG = [
     ("safe_depth", lambda loss: 1 / loss, "whole number"),
     ("safe_depth", lambda loss: max(2, math.ceil(1 / loss)), "no depth is smaller"),
     ("first_rise", dearer, "mean"),
-    ("first_rise", lambda bits: first_rise(bits) - 1, "mean"),
+    ("first_rise", lambda bits: first_rise(bits) - 1, "one too low"),
     ("first_rise", lambda bits: 4, "never rises"),
     ("first_rise", lambda bits: first_rise(bits) if first_rise(bits) < 9 else len(bits), "never rises"),
 ]

@@ -26,6 +26,8 @@ WRONG = [
     ("first_below", lambda e, s, level: ([0, *e])[sum(v >= level for v in s) + 1], "wobble"),
     ("first_below", below, "never falls below"),
     ("first_below", lambda e, s, level: below(e, s, level) if min(s) < level else e[-1], "never falls below"),
+    ("first_below", lambda e, s, level: first_below(e, s, level + 1e-9), "exactly at the level"),
+    ("first_below", lambda e, s, level: e[0] if s[0] < level else math.inf, "give up before the end"),
     ("log_odds", lambda p: p / (1 - p), "logarithm is missing"),
     ("log_odds", lambda p: math.log(p), "1 minus the share"),
     ("log_odds", lambda p: -log_odds(p), "sign is turned"),

@@ -98,6 +98,9 @@ def _posterior(function: Any) -> str:
     about = "`exp` of these is 0 in a computer, and so are both parts. Only the *difference* of the two matters."
     if not close(call(function, -800.0, -803.0, 0.5, about=about), 1 / (1 + math.exp(-3))):
         raise NotYet(f"For improbable texts it goes wrong: whole documents have log probabilities like -800. {about}")
+    about = "The text is far likelier under the bad pole, and `exp` of a large number is more than a computer holds."
+    if not close(call(function, -2000.0, -1000.0, 0.5, about=about), 0):
+        raise NotYet(f"{about} The posterior must be 0.")
     source = world.load()
     text = source.sample(1, 0, source.component("mood", "positive"))[0].text
     logs = [source.log_prob(text, source.component("mood", pole)) for pole in source.behaviours["mood"].poles]

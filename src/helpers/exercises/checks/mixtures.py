@@ -132,6 +132,8 @@ def _normalised(function: Any) -> str:
     if not close(split, right):
         raise NotYet("Split every leaf into two equal halves: rate and log2 M rise by the same. With you they do not.")
     more = call(function, [*data, 0.0, 0.0], [*model, 0.0, 0.0], about="Two leaves that never occur came to it.")
+    if not close(call(function, [0.5, 0.5, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], about="Two leaves are empty."), -1):
+        raise NotYet("M counts *all* leaves of the tree, also those to which the model gives nothing.")
     return (
         "Split every leaf into two halves, and both terms rise by one bit: the normalised rate stays. Add two leaves "
         f"that never occur, and it falls by {right - more:.2f} bits although nothing was learned. So it is safe to "

@@ -78,7 +78,10 @@ def _ratio(function: Any) -> str:
     if close(ratio, 0.26 / 0.235) or close(ratio, 0.25 / 0.24):
         raise NotYet("You divide the rates themselves. The theorem speaks of their *changes*.")
     if not close(ratio, -2):
-        raise NotYet("The rate on D_a rose by 0.010 and that on D_p fell by 0.005.")
+        raise NotYet(
+            "The rate on D_a rose by 0.010 and that on D_p fell by 0.005. That is more than `tiny`: compare the "
+            "size of the change, without its sign."
+        )
     if not close(call(function, (0.26, 0.25), (0.240, 0.235), 0.0001, about="Both rates fall here."), 2):
         raise NotYet("When both rates fall, the ratio is positive. That is the very thing to look for: keep the sign.")
     about = "Here the rate on D_p has not moved by as much as `tiny`."
@@ -140,11 +143,15 @@ def _came_back(answer: Any) -> str:
         raise NotYet("These are per cent. Give shares: one half is 0.5.")
     if says({run: 1 - best[run] for run in runs}):
         raise NotYet("You give the share of the tax that is *left*. Wanted is what came back.")
+    if says(best, -1):
+        raise NotYet("The sign is turned: what has come back counts as positive.")
     if all(abs(value) < 0.006 for value in share.values()):
         raise NotYet(
             "These are too small for shares of the tax. Are they bits a byte, or shares of the whole rate? Divide by "
             "the tax: the aligned model's rate less that of the base model."
         )
+    if says(best) and all(share[run] == round(share[run], 2) for run in runs):
+        raise NotYet("These are the rounded numbers that the chapter printed. Here they are wanted from the table.")
     if not says(best):
         wrong = next(run for run in runs if abs(share[run] - best[run]) >= 0.01)
         raise NotYet(

@@ -70,6 +70,9 @@ def _rebound_ratio(function: Any) -> str:
     about = "The base model scored high here: being back means reaching *its* score."
     if not close(call(function, 400, negatives, shares, 0.8, about=about), 0.05):
         raise NotYet("Back means back at the base model, wherever that was, and not at one half: use `base`.")
+    about = "At 40 negatives the score is exactly that of the base model."
+    if not close(call(function, 400, negatives, shares, 0.45, about=about), 0.1):
+        raise NotYet(f"{about} At the base model's score or below: it is back.")
     about = "This model never came back; then no ratio is large enough, and `math.inf` says so."
     if call(function, 400, [0, 10, 20], [0.98, 0.97, 0.96], 0.5, about=about) != math.inf:
         raise NotYet(about)

@@ -99,7 +99,10 @@ def _bound(function: Any) -> str:
         on_p, on_a, step = generator.normal(size=(3, 4))
         share = float(generator.uniform(0, 0.9))
         deviation = abs(on_a @ step / (on_p @ step) + share / (1 - share))
-        if call(function, on_p.tolist(), on_a.tolist(), step.tolist(), share) < deviation * (1 - 1e-9):
+        bound = call(function, on_p.tolist(), on_a.tolist(), step.tolist(), share)
+        if bound < 0:
+            raise NotYet("For some gradients your bound is negative: take the *size* of the dot product below.")
+        if bound < deviation * (1 - 1e-9):
             raise NotYet("For some random gradients the true deviation is larger than your bound.")
     return (
         "So anybody can certify a ratio from three gradients, without trust in the optimiser. The bound also says why "

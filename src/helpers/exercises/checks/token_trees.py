@@ -30,6 +30,11 @@ def _node_weight(function: Any) -> str:
         raise NotYet("The root is the path of no tokens: every response passes through it, so it weighs 1.")
     if not close(call(function, ends, ("I", "want")), 0.25):
         raise NotYet("One token deep you get right, two deep not: compare the *whole* path with the leaf's beginning.")
+    if not close(call(function, ends, ("I", "want", "END")), 0.25):
+        raise NotYet("END is a token like any other: the path that ends with it leads to a leaf, and has its weight.")
+    alike = {("ab", "c", "END"): 0.5, ("a", "bc", "END"): 0.5}
+    if not close(call(function, alike, ("ab",), about="Two leaves whose letters agree."), 0.5):
+        raise NotYet("Compare token by token, not letter by letter: 'ab' 'c' and 'a' 'bc' are different paths.")
     about = "Where no response passes, the weight is 0."
     if not close(call(function, ends, ("That",), about=about), 0):
         raise NotYet(about)
@@ -48,6 +53,8 @@ def _mean_length(function: Any) -> str:
         raise NotYet("You take the plain mean of the words' lengths. A likely word is written more often: weigh it.")
     if close(skewed, entropy):
         raise NotYet("You give the entropy. Huffman's words have whole bits, so their mean is a little more.")
+    if close(skewed, 0.6 * 1 + 0.2 * 3 + 0.1 * 4 + 0.1 * 4) and not close(call(function, [0.25] * 4), 2):
+        raise NotYet("Put a merged weight back *among* the others, and look for the two smallest again.")
     if close(skewed, 0.6 * 1 + 0.2 * 3 + 0.1 * 4 + 0.1 * 4):
         raise NotYet("You round each ideal length up. That is a valid code, but Huffman's is shorter: merge instead.")
     if close(halves, 0.5) or close(halves, 1):
@@ -64,8 +71,8 @@ def _mean_length(function: Any) -> str:
     if not close(call(function, low), _mean(low)):
         raise NotYet("Small cases you get right; with 0.46, 0.18, 0.18, 0.14 and 0.04 yours is not what Huffman needs.")
     return (
-        f"With the weights of the cell above you get {call(function, low):.2f} bits, beyond the entropy of "
-        f"{token_tree.entropy(low):.2f} *rounded up*. So the rounded entropy in theorem 3.4 is an estimate of what the "
+        f"With the weights 0.46, 0.18, 0.18, 0.14 and 0.04 you get {call(function, low):.2f} bits, beyond the "
+        f"entropy of {token_tree.entropy(low):.2f} *rounded up*. So the rounded entropy in theorem 3.4 is an estimate of what the "
         "code needs, and no bound. That the mean stays below entropy plus 1 is one."
     )
 
@@ -140,6 +147,8 @@ def _first_rise(function: Any) -> str:
     if falling != math.inf:
         raise NotYet(about + " With 3, 2, 1 and 0.5 bits it falls at every depth.")
     found = call(function, [3.0, 1.0, 1.5, 2.5])
+    if found == 3 and call(function, [3.1, 1.5, 3.4, 0.8]) == 2:
+        raise NotYet("You are one too low: a list counts from 0, and depths from 1.")
     if found == 3:
         raise NotYet(
             "The third token costs more than the second, but is the *mean* of the first three above that of two?"

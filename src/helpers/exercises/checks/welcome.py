@@ -16,6 +16,8 @@ def _first_below(function: Any) -> str:
         raise NotYet("You give back a share. The question is at how many examples it was measured.")
     if found == shares.index(0.31):
         raise NotYet("You give back a place in the list. The number of examples stands at that place of `examples`.")
+    if found == math.inf:
+        raise NotYet("You give up before the end of the curve: `return math.inf` belongs after the loop.")
     if found not in examples:
         raise NotYet("You give back a number that was not measured. Choose among the entries of `examples`.")
     if found < 64:
@@ -26,6 +28,8 @@ def _first_below(function: Any) -> str:
         raise NotYet("With another level the answer must be another one: use the argument `level`, not 0.5.")
     if call(function, [0, 8, 16, 32], [0.9, 0.45, 0.6, 0.4], 0.5) != 8:
         raise NotYet("Curves of single runs wobble. When one dips, rises and falls again, the first dip counts.")
+    if call(function, [0, 8, 16], [0.9, 0.5, 0.3], 0.5, about="At 8 it is exactly at the level.") != 16:
+        raise NotYet("A score that is exactly at the level is not yet *below* it.")
     about = "This curve never falls below the level; then `math.inf` is the answer: no number of examples was enough."
     if call(function, [0, 8, 16], [0.97, 0.95, 0.91], 0.5, about=about) != math.inf:
         raise NotYet(about)
