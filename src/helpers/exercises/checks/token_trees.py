@@ -72,8 +72,8 @@ def _mean_length(function: Any) -> str:
         raise NotYet("Small cases you get right; with 0.46, 0.18, 0.18, 0.14 and 0.04 yours is not what Huffman needs.")
     return (
         f"With the weights 0.46, 0.18, 0.18, 0.14 and 0.04 you get {call(function, low):.2f} bits, beyond the "
-        f"entropy of {token_tree.entropy(low):.2f} *rounded up*. So the rounded entropy in theorem 3.4 is an estimate of "
-        "what the code needs, and no bound. That the mean stays below entropy plus 1 is one."
+        f"entropy of {token_tree.entropy(low):.2f} *rounded up*. So the rounded entropy in theorem 3.4 is an estimate "
+        "of what the code needs, and no bound. That the mean stays below entropy plus 1 is one."
     )
 
 
