@@ -22,6 +22,7 @@ BRANCH = "student"
 MARKER = "# solution"
 TAG = "solution"
 
+GUIDE = "chapters/back/guide.md"  # is for teachers, and of commands that the branch has not
 # What the branch holds besides the chapters: enough to install the helpers and to read.
 ALONG = ("src", "data", "pyproject.toml", "constraints.txt", "book/wheel.py", "CITATION.cff", "LICENSE", "LICENSE-TEXT")
 
@@ -74,6 +75,8 @@ def write(folder: Path) -> None:
         ["git", "ls-files", "-z", "chapters", *ALONG], cwd=ROOT, check=True, capture_output=True, text=True
     )
     for name in filter(None, listed.stdout.split("\0")):
+        if name == GUIDE:
+            continue
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".ipynb"):

@@ -26,6 +26,17 @@ WRONG = [
     ("break_even", lambda m, a, b: 8 * m / b, "difference"),
     ("break_even", lambda m, a, b: 8 * m / (b - a), "inf"),
     ("block_rate", lambda p, n: entropy([p, 1 - p]), "ceil"),
+    (
+        "block_rate",
+        lambda p, n: (
+            sum(
+                c * math.ceil(-math.log2(c))
+                for c in (math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1))
+            )
+            / n
+        ),
+        "belongs to one block|each \\*number",
+    ),
     ("block_rate", lambda p, n: n * block_rate(p, n), "number of its tosses"),
     ("block_rate", lambda p, n: block_rate(p, min(n, 10)), "60 tosses"),
 ]

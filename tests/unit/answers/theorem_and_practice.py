@@ -35,6 +35,7 @@ WRONG = [
     ("bound", lambda p, a, d, r: bound(p, a, d, r) / np.linalg.norm(d), "both"),
     ("bound", lambda p, a, d, r: bound(p, a, d, r) * np.sign(np.dot(p, d)), "negative"),
     ("bound", lambda p, a, d, r: 1.0, "by norms"),
+    ("measured", {0.3: -0.3 / 0.7, 0.6: -0.6 / 0.4}, "predictions"),
     ("measured", {0.3: 0.4286, 0.6: 1.5}, "sign"),
     ("measured", {0.3: -1 / 0.4286, 0.6: -1 / 1.5}, "reciprocal"),
     ("measured", {0.3: -1.5, 0.6: -0.4286}, "exchanged"),

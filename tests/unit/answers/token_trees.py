@@ -42,6 +42,13 @@ WRONG = [
         lambda leaves, path: sum(w for leaf, w in leaves.items() if "".join(leaf).startswith("".join(path))),
         "token by token|at the place",
     ),
+    (
+        "node_weight",
+        lambda leaves, path: sum(
+            w for leaf, w in leaves.items() if len(leaf) >= len(path) and leaf[len(path) - 1 : len(path)] == path[-1:]
+        ),
+        "all\\* tokens|whole|root",
+    ),
     ("mean_length", entropy, "entropy"),
     ("mean_length", lambda p: sum(x * math.ceil(-math.log2(x)) for x in p), "round each ideal length up"),
     ("mean_length", lambda p: mean_length(p) - 1, "One merge is missing"),

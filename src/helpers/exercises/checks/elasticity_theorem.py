@@ -27,7 +27,7 @@ def _other_change(function: Any) -> str:
         raise NotYet("It is right for k = 100 and wrong for k = 3. Both sizes are needed.")
     return (
         "At a joint optimum the change on the large set is k times smaller and has the other sign, to first order. For "
-        "k = 1000 it hides three digits behind the change that a reader of the answers notices."
+        "k = 1000 it is a thousand times smaller than the change that everybody notices."
     )
 
 

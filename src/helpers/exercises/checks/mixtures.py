@@ -88,7 +88,7 @@ def _slack(function: Any) -> str:
     if not (close(apart, 0) and close(same, 3)):
         raise NotYet(
             "Without a common leaf the slack is 0; with two equal data sets it is the whole price of the label, 3 bits "
-            "at a share of one in eight. Yours is not. Which weights make the code?"
+            "at a share of one in eight. Yours fails in one of the two. Which weights make the code?"
         )
     generator = np.random.default_rng(0)
     slacks = []

@@ -67,7 +67,7 @@ def _break_even(function: Any) -> str:
         raise NotYet(about)
     even = call(function, 2e9, 0.8, 2.2) / 1e9
     return (
-        f"Make up a real one: 2 GB of weights, 0.8 bits per byte against 2.2, pay beyond {even:.0f} GB of text. "
+        f"Take realistic sizes: 2 GB of weights, 0.8 bits per byte against 2.2, pay beyond {even:.0f} GB of text. "
         "Pre-training sets are far larger than that: such a model would be a good compressor of what it was trained "
         "on, its own size included."
     )
@@ -88,6 +88,11 @@ def _block_rate(function: Any) -> str:
         raise NotYet("You give bits a *block*. Divide by the number of its tosses.")
     if close(two, (0.81 * 1 + 0.09 * 4 + 0.01 * 7) / 2):
         raise NotYet("Heads-tails and tails-heads are two blocks: count how many blocks have the same number of heads.")
+    if close(call(function, 0.5, 2), (0.25 * 2 * 2 + 0.5 * 1) / 2):
+        raise NotYet(
+            "You write one word for each *number* of heads. A word belongs to one block: its length comes from the "
+            "probability of that block, and `math.comb` only says how many such blocks there are."
+        )
     if not close(two, right):
         raise NotYet("One toss you get right, two not. Sum over the blocks: probability times length, rounded up.")
     if not close(call(function, 0.5, 6), 1):

@@ -30,6 +30,8 @@ def _node_weight(function: Any) -> str:
         raise NotYet("The root is the path of no tokens: every response passes through it, so it weighs 1.")
     if not close(call(function, ends, ("I", "want")), 0.25):
         raise NotYet("One token deep you get right, two deep not: compare the *whole* path with the leaf's beginning.")
+    if not close(call(function, ends, ("Go", "want")), 0):
+        raise NotYet("No response goes through 'Go' and then 'want': compare *all* tokens of the path.")
     if not close(call(function, ends, ("I", "want", "END")), 0.25):
         raise NotYet("END is a token like any other: the path that ends with it leads to a leaf, and has its weight.")
     alike = {("ab", "c", "END"): 0.5, ("a", "bc", "END"): 0.5}
