@@ -6,6 +6,7 @@ All of it comes from the notebooks as they are staged: from what they stored whe
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import edition
 import nbformat
@@ -33,14 +34,11 @@ def row(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[str]:
     """A chapter's row of the table; a dash where the notebook holds nothing."""
     run = notebook.metadata.get("springback", {})
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
-    versions = re.search(r"^springback .*$", printed, re.MULTILINE)
     quiz = exercises.read_quizzes(exercises.QUIZZES).get(chapter.page.rpartition("/")[2].removesuffix(".ipynb"))
     return [
         f"[{chapter.name}](/{chapter.page})",
         run.get("executed", "–"),
         str(run.get("seconds", "–")),
-        versions[0] if versions else "–",
         str(sum("nbval-check-output" in cell.metadata.get("tags", []) for cell in code)),
         str(sum(edition.is_check(cell.source) for cell in code)),
         str(len(quiz.questions) if quiz else 0),
@@ -48,11 +46,20 @@ def row(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[str]:
     ]
 
 
+def versions(notebook: nbformat.NotebookNode) -> str:
+    """What a notebook's set-up cell printed of the versions it ran with."""
+    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    found = re.search(r"^springback .*\n.*", printed, re.MULTILINE)
+    return found[0].replace("\n", " · ") if found else "unknown versions"
+
+
 class Status(OfChapters):
     def show(self, found: dict[str, Chapter]) -> list[nodes.Node]:
-        rows = [row(chapter, sources.read(sources.ROOT / chapter.page)) for chapter in found.values()]
-        lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
-        return self.parse_text_to_nodes("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+        notebooks = {file: sources.read(sources.ROOT / chapter.page) for file, chapter in found.items()}
+        lines = [COLUMNS, ["---"] * len(COLUMNS), *(row(found[file], notebook) for file, notebook in notebooks.items())]
+        used = Counter(map(versions, notebooks.values()))
+        made = "; ".join(f"{count} notebooks with {which}" for which, count in used.items())
+        return self.parse_text_to_nodes("\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), "", f"{made}."]))
 
 
 def add_line(app, doctree):
