@@ -45,7 +45,7 @@ def started(what, said, **environment):
             if select.select([process.stdout], [], [], 1)[0]:
                 lines.append(process.stdout.readline())
         yield process, found
-        # Jupyter minds Ctrl-C in a terminal only, and asks there whether it is meant; at the other signal it ends at once.
+        # Jupyter minds Ctrl-C in a terminal only, and asks there if it is meant; at the other signal it ends.
         process.send_signal(signal.SIGTERM if what == "lab" else signal.SIGINT)
         rest = process.communicate(timeout=30)[0]
         assert "Traceback" not in rest
