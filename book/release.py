@@ -36,14 +36,8 @@ def git(*arguments: str, text: str | None = None, **environment: str) -> str:
     Raises:
         GitError: if it fails.
     """
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=sources.ROOT,
-        env=os.environ | environment,
-        input=text,
-        capture_output=True,
-        encoding="utf-8",
-    )
+    how = {"cwd": sources.ROOT, "env": os.environ | environment, "capture_output": True, "encoding": "utf-8"}
+    done = subprocess.run(["git", *arguments], input=text, **how)
     if done.returncode:
         raise GitError(f"'git {' '.join(arguments)}' said: {done.stderr.strip()}")
     return done.stdout.rstrip()
@@ -242,9 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif chosen.check:
         print(f"Nothing stands in the way of release {version}.")
     else:
-        print(
-            f"Release {version}: a commit on {BRANCH}, the tag v{version}, a commit on {edition.BRANCH}. To publish it:"
-        )
+        print(f"Release {version}: commits on {BRANCH} and {edition.BRANCH}, the tag v{version}. To publish it:")
         print(f"git push --atomic origin {BRANCH} v{version} {edition.BRANCH}")
     return 0
 

@@ -26,7 +26,6 @@ FILES = {
     "book/student/README.md": "# The student edition\n",
     "book/student/requirements.txt": "-e .\n",
     "src/helpers/__init__.py": '"""Helpers."""\n\n__version__ = "0.1.0"\n',
-    ".gitignore": "*.egg-info\n",
 }
 
 
@@ -262,6 +261,7 @@ class TestRelease:
         assert not any(line.startswith(source) for line in objects)
 
     def test_what_is_ignored_elsewhere_is_in_the_branch(self, monkeypatch):
+        write(".git/info/exclude", "*.egg-info\n")
         real = edition.write
 
         def more(folder):

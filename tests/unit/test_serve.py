@@ -33,7 +33,7 @@ c.LegacyIdentityProvider.token = ""
 
 @contextmanager
 def started(what, said, **environment):
-    """A server that runs: its process, and what the pattern `said` found in its output. Ctrl-C must end it quietly."""
+    """A server that runs: its process, and what the pattern `said` found in its output. It must end quietly."""
     command = [sys.executable, serve.__file__, what]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment
@@ -45,9 +45,8 @@ def started(what, said, **environment):
             if select.select([process.stdout], [], [], 1)[0]:
                 lines.append(process.stdout.readline())
         yield process, found
-        process.send_signal(signal.SIGINT)
-        if what == "lab":  # Jupyter asks whether it is meant
-            process.send_signal(signal.SIGTERM)
+        # Jupyter minds Ctrl-C in a terminal only, and asks there if it is meant; at the other signal it ends.
+        process.send_signal(signal.SIGTERM if what == "lab" else signal.SIGINT)
         rest = process.communicate(timeout=30)[0]
         assert "Traceback" not in rest
         assert process.returncode == 0
