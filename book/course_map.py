@@ -177,7 +177,8 @@ class Prerequisites(OfChapters):
         def address(file: str) -> str:
             return self.env.app.builder.get_relative_uri(self.env.docname, file)
 
-        return [nodes.raw("", f'<figure class="springback">{draw(found, address)}</figure>', format="html")]
+        figure = '<figure class="springback" aria-label="Which chapter needs which">'
+        return [nodes.raw("", f"{figure}{draw(found, address)}</figure>", format="html")]
 
 
 class Chapters(OfChapters):
