@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from docutils import nodes
 from edition import BRANCH
 
 # Figures' inline scripts run while the page loads, plotly.js (4.8 MB) after it: until then their calls wait here.
@@ -24,6 +25,17 @@ MENDS = (
     ),  # its letter says nothing; a label stands beside
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # a role that ARIA has given up
 )
+
+# A printed table: columns held apart by blanks in two lines or more.
+ALIGNED = re.compile(r"\S {2,}\S.*\n(?:.*\n)*?.*\S {2,}\S")
+
+
+def keep_columns(app, doctree):
+    """Printed text wraps on a narrow page: in a printed table, numbers would leave their columns."""
+    for output in doctree.findall(lambda node: isinstance(node, nodes.container) and "cell_output" in node["classes"]):
+        for text in output.findall(nodes.literal_block):
+            if ALIGNED.search(text.astext()):
+                text["classes"].append("aligned")
 
 
 def load_plotly(app, pagename, templatename, context, doctree):
@@ -55,6 +67,7 @@ def setup(app):
     app.setup_extension("course_map")
     app.setup_extension("glossary")
     app.setup_extension("status")
+    app.connect("doctree-read", keep_columns)
     app.connect("html-page-context", load_plotly, priority=400)
     app.connect("html-page-context", colab_opens_the_student_edition, priority=502)  # after the theme's 501
     app.connect("build-finished", mend_pages)
