@@ -89,6 +89,17 @@ function nameDrawing(place, alt) {
   for (const said of [hover, ...titles]) set(said, {"aria-hidden": true});
 }
 
+/** On a telephone the title of the horizontal axis is set smaller, where it would be cut off. */
+function fitTitles(place) {
+  const {left, right} = place.getBoundingClientRect();
+  for (const title of place.querySelectorAll(".xtitle")) {
+    const box = title.getBoundingClientRect();
+    const middle = (box.left + box.right) / 2;
+    const fits = (2 * Math.min(middle - left, right - middle)) / box.width;
+    if (fits < 1) title.style.fontSize = `${parseFloat(title.style.fontSize) * fits}px`;
+  }
+}
+
 function makeReachable(place, alt) {
   nameDrawing(place, alt);
   nameSliders(place);
@@ -105,8 +116,9 @@ for (const [call, drawn] of window.waitingFigures.splice(0)) {
   const alt = figure?.getAttribute("aria-label");
   figure?.removeAttribute("aria-label"); // it goes to the drawing, and is not read twice
   Plotly.newPlot(place, data, layout, config).then((plot) => {
-    makeReachable(place, alt);
-    place.on("plotly_afterplot", () => makeReachable(place, alt)); // Plotly may have drawn a control anew
+    const mend = () => (makeReachable(place, alt), fitTitles(place));
+    mend();
+    place.on("plotly_afterplot", mend); // Plotly may have drawn a control anew
     drawn(plot);
     // A figure drawn inside something folded has no width until it is opened.
     new ResizeObserver(() => place.clientWidth && Plotly.Plots.resize(place)).observe(place);

@@ -28,6 +28,13 @@ STATE = """(d) => [
 # How long each spring is drawn, in pixels, from the wall on.
 LENGTHS = '(figure) => [...figure.querySelectorAll(".spring")].map((spring) => spring.getBoundingClientRect().width)'
 
+# Text in a figure that leaves its drawing.
+CUT = """(d) => {
+  const {left, right} = d.getBoundingClientRect();
+  const outside = ({left: from, right: to}) => from < left - 1 || to > right + 1;
+  return [...d.querySelectorAll("text")].filter((e) => outside(e.getBoundingClientRect())).map((e) => e.textContent);
+}"""
+
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(visit, name):
@@ -71,6 +78,7 @@ def test_narrow_page_does_not_scroll_sideways(visit, name):
             box = figure.locator(".main-svg").first.bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width
+            assert figure.evaluate(CUT) == []
 
 
 def test_there_is_a_slider():

@@ -90,6 +90,9 @@ class _Short(reprlib.Repr):
     def repr_float(self, value: float, level: int) -> str:
         return f"{value:.3g}"
 
+    def repr_Generator(self, value: Any, level: int) -> str:
+        return "rng"
+
 
 def _blank(value: Any) -> bool:
     return value is None or value is ...

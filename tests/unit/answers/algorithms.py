@@ -13,6 +13,7 @@ WRONG = [
     ("dpo_loss", lambda c, r, c0, r0, b: dpo_loss(c, r, c0, r0, 1), "beta"),
     ("dpo_loss", lambda c, r, c0, r0, b: math.log1p(math.exp(-b * (c - r))), "ln 2"),
     ("advantages", lambda rewards: [r - sum(rewards) / len(rewards) for r in rewards], "itself out"),
+    ("advantages", lambda rewards: [(r - sum(rewards) / len(rewards)) * 4 / 3 for r in rewards], "not for two"),
     ("advantages", lambda rewards: rewards, "reward 0|nothing to prefer"),
     ("silent", lambda bad, prompts, samples: (1 - bad) ** (samples * prompts), "All bad"),
     ("silent", lambda bad, prompts, samples: 1 - silent(bad, 1, samples), "does move"),

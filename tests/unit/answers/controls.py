@@ -20,6 +20,7 @@ WRONG = [
     ("expected", lambda a, b, lost: expected(b, a, lost), "turned"),
     ("expected", lambda a, b, lost: lost * max(1, expected(a, b, 1)), "slower"),
     ("decompose", lambda s, w: (decompose(s, w)[0] * np.linalg.norm(w), decompose(s, w)[1]), "Divide"),
+    ("decompose", lambda s, w: (abs(decompose(s, w)[0]), decompose(s, w)[1]), "less than nothing"),
     ("decompose", lambda s, w: (np.linalg.norm(s) / np.linalg.norm(w), 0.64), "whole length"),
     ("decompose", lambda s, w: (decompose(s, w)[0], 1 - decompose(s, w)[1]), "not"),
 ]

@@ -29,6 +29,10 @@ def below_nothing(seeds, width, wanted, minutes, workers):
     return math.ceil((math.ceil(seeds * (width / wanted) ** 2) - seeds) / workers) * minutes
 
 
+def rounded(seeds, width, wanted, minutes, workers):
+    return math.ceil(max(0, round(seeds * (width / wanted) ** 2) - seeds) / workers) * minutes
+
+
 def no_end(weights, largest, memory):
     return math.ceil(16 * weights / (memory - 8 * largest)) if memory > 8 * largest else 0
 
@@ -43,11 +47,17 @@ WRONG = [
     ("gpus", lambda weights, largest, memory: 16 * weights / (memory - 8 * largest), "round up"),
     ("gpus", lambda weights, largest, memory: math.floor(16 * weights / (memory - 8 * largest)) + 1, "just fit"),
     ("gpus", lambda weights, largest, memory: math.ceil(16 * weights / (memory - 2e9)), "is whole on every GPU"),
+    (
+        "gpus",
+        lambda weights, largest, memory: math.ceil(16 * (weights - largest) / (memory - 8 * largest)),
+        "come on top",
+    ),
     ("gpus", no_end, "No number|no number"),
     ("price", in_proportion, "root of 2"),
     ("price", all_again, "no cell is computed twice"),
     ("price", lambda *given: price(*given[:4], 1), "one worker"),
     ("price", never_negative(all_but_one_round), "last one has two cells"),
+    ("price", rounded, "17 seeds"),
     ("price", below_nothing, "narrow enough"),
     ("expected", lambda cell, mean: cell, "nothing happens"),
     ("expected", lambda cell, mean: cell * math.exp(cell / mean), "cut off early"),

@@ -27,6 +27,12 @@ WRONG = [
         "within each row",
     ),
     ("lost_at", lambda kl, odds, level: odds[0] - lost_at(kl, odds, level), "left"),
+    (
+        "lost_at",
+        lambda kl, odds, level: odds[0] - next((o for k, o in zip(kl, odds, strict=True) if k >= level), -math.inf),
+        "measurement after",
+    ),
+    ("lost_at", lambda kl, odds, level: lost_at(kl, odds, level * (1 + 1e-9)), "\\*at\\* 0.01"),
     ("lost_at", lambda kl, odds, level: -lost_at(kl, odds, level), "sign is turned"),
-    ("lost_at", lambda kl, odds, level: odds[0] - float(np.interp(level, kl, odds)), "never moves|first"),
+    ("lost_at", lambda kl, odds, level: odds[0] - float(np.interp(level, kl, odds)), "never moves|first|reached"),
 ]

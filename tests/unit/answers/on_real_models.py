@@ -6,6 +6,7 @@ from answers import right
 
 RIGHT = right("on_real_models")
 divide = RIGHT["divide"]
+KEPT = [0, *(2**i for i in range(10)), *range(1000, 144000, 1000)]
 
 
 def halved(batch, each, left):
@@ -21,6 +22,7 @@ WRONG = [
     ("divide", lambda batch, each, left: divide(batch, each * 1.01, left), "just fit"),
     ("nearest", lambda share: share * 143000, "not kept"),
     ("nearest", lambda share: round(share * 143) * 1000, "powers of two"),
+    ("nearest", lambda share: max(step for step in KEPT if step <= share * 143000), "the one before"),
     ("choice", lambda good, bad: sum(map(math.exp, good)), "all the given answers"),
     (
         "choice",

@@ -7,7 +7,12 @@ import numpy as np
 from answers import right
 
 RIGHT = right("pretraining_volume")
-undone = RIGHT["undone"]
+matched, undone = RIGHT["matched"], RIGHT["undone"]
+
+
+def refuses(x, y, level, refused):
+    """As the right answer, but only some levels outside the range are refused."""
+    return math.inf if refused else matched(x, y, min(max(level, min(x)), max(x)))
 
 
 WRONG = [
@@ -15,6 +20,7 @@ WRONG = [
     ("doublings", lambda a, b: math.log(b / a), "another base"),
     ("undone", lambda base, aligned, after: aligned - after, "lost"),
     ("undone", lambda base, aligned, after: (aligned - after) / aligned, "aligned score"),
+    ("undone", lambda base, aligned, after: (after - base) / (aligned - base), "left"),
     ("undone", lambda base, aligned, after: min(1, undone(base, aligned, after)), "below base"),
     ("undone", lambda base, aligned, after: (aligned - after) / (aligned - base) if aligned != base else 0, "nothing"),
     ("rate", lambda progress, floor: 1 - (1 - floor) * progress, "straight line"),
@@ -24,9 +30,14 @@ WRONG = [
         lambda x, y, level: float(np.interp(level, np.sort(x), np.array(y)[np.argsort(x)])),
         "logarithm",
     ),
+    ("matched", lambda x, y, level: float(np.interp(math.log(level), np.log(x), y)), "Sort first"),
     (
         "matched",
-        lambda x, y, level: float(np.interp(math.log(level), np.log(np.sort(x)), np.array(y)[np.argsort(x)])),
-        "nothing is known",
+        lambda x, y, level: min(zip(x, y, strict=True), key=lambda p: abs(math.log(p[0] / level)))[1],
+        "nearest",
     ),
+    ("matched", lambda x, y, level: float(np.interp(-math.log(level), -np.log(x), y)), "any order"),
+    ("matched", lambda x, y, level: refuses(x, y, level, False), "nothing is known"),
+    ("matched", lambda x, y, level: refuses(x, y, level, level < min(x)), "is better than that"),
+    ("matched", lambda x, y, level: refuses(x, y, level, not min(x) < level < max(x)), "its value is known"),
 ]

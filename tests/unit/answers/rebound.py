@@ -22,7 +22,8 @@ def slopes(lost=True, log=np.log2):
 
 WRONG = [
     ("needed", lambda x, y, level: next((a for a, b in zip(x, y, strict=True) if b <= level), math.inf), "on the way"),
-    ("needed", lambda x, y, level: float(np.interp(-level, [-v for v in y], x)), "below the level|first|never"),
+    ("needed", lambda x, y, level: float(np.interp(-level, [-v for v in y], x)), "below the level|first|never|is"),
+    ("needed", lambda x, y, level: needed(x, [v + 1e-9 for v in y], level), "\\*is\\* 0.5"),
     ("needed", lambda x, y, level: min(needed(x, y, level), x[-1]), "nobody knows"),
     ("share_lost", lambda share, fall: share - share_lost(share, fall), "left"),
     ("share_lost", lambda share, fall: -share_lost(share, fall), "sign is turned"),

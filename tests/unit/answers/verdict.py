@@ -5,7 +5,12 @@ import numpy as np
 from answers import right
 
 RIGHT = right("verdict")
-groups_for = RIGHT["groups_for"]
+groups_for, lower_end = RIGHT["groups_for"], RIGHT["lower_end"]
+
+
+def by_spread(values, rng):
+    """Right for the four values, and for those that lie evenly."""
+    return lower_end(values, rng) if len(values) < 5 else values.mean() - 1.96 * values.std() / len(values) ** 0.5
 
 
 WRONG = [
@@ -20,6 +25,14 @@ WRONG = [
     ("lower_end", lambda values, rng: values.mean(), "with\\* replacement"),
     ("lower_end", lambda values, rng: np.percentile(rng.choice(values, (4000, 10)).mean(axis=1), 5), "90 %"),
     ("lower_end", lambda values, rng: np.percentile(rng.choice(values, (4000, 10)).mean(axis=1), 97.5), "upper end"),
+    ("lower_end", lambda values, rng: np.percentile(rng.choice(values, (4000, 10)).mean(axis=1), 0.025), "per cent"),
+    (
+        "lower_end",
+        lambda values, rng: np.percentile(rng.choice(values, (4000, len(values) - 1)).mean(axis=1), 2.5),
+        "four|near",
+    ),
+    ("lower_end", lambda values, rng: lower_end(values, np.random.default_rng()), "with `rng`"),
+    ("lower_end", by_spread, "not mean and spread"),
     ("in_part", lambda groups, miss: 1 - (1 - miss) ** groups, "both sides"),
     ("in_part", lambda groups, miss: groups * miss / 2, "add the probabilities"),
     ("in_part", lambda groups, miss: 1 - 0.975**groups, "itself"),

@@ -17,6 +17,8 @@ def _lora_weights(function: Any) -> str:
         raise NotYet("Those are the weights of the layer itself, which are frozen.")
     if close(found, 8 * 64 * 256):
         raise NotYet("The product BA has as many entries as the layer; but A and B are trained, not their product.")
+    if close(found, 64 * 256 + 8 * (64 + 256)):
+        raise NotYet("The layer's own weights are frozen: leave them out, and count those of A and B alone.")
     if not close(found, 8 * (64 + 256)):
         raise NotYet("A is 8 times 64, B is 256 times 8. Count the entries of both.")
     if not close(call(function, [(64, 256), (256, 64)], 1), 640):
@@ -33,6 +35,8 @@ def _bits_per_weight(function: Any) -> str:
         )
     if math.isclose(found, 4.125, rel_tol=1e-5):
         raise NotYet("The 8-bit scales are there; the scales of the scales are missing.")
+    if math.isclose(found, 4 + 8 / 64 + 32 / 256, rel_tol=1e-5):
+        raise NotYet("A group is counted in scales, not in weights: how many weights are 256 scales?")
     if not math.isclose(found, 4 + 8 / 64 + 32 / (64 * 256), rel_tol=1e-5):
         raise NotYet("4 bits, an 8-bit scale shared by 64 weights, and a 32-bit one shared by 64 times 256.")
     if not math.isclose(call(function, 128, 16), 4 + 8 / 128 + 32 / (128 * 16), rel_tol=1e-5):
@@ -55,6 +59,11 @@ def _quantise(function: Any) -> str:
     zeros = listed(function, [0.0, 0.0], levels, length=2, about="A block of zeros has the absmax 0.")
     if not np.allclose(zeros, [0.0, 0.0]):
         raise NotYet("A block of zeros stays zero: take care not to divide by its absmax.")
+    others = listed(function, [1.0, 0.25, -0.15, 0.7], [-1.0, -0.2, 0.0, 0.3, 1.0], length=4, about="Other levels.")
+    if not np.allclose(others, [1.0, 0.3, -0.2, 1.0]):
+        raise NotYet(
+            "Right for levels half a unit apart. Use the levels that are given: of these, 0.3 is nearest to 0.25."
+        )
     outlier = listed(function, [100.0, 1.0, -1.0], levels, length=3)
     if not np.allclose(outlier, [100.0, 0.0, 0.0]):
         raise NotYet("One outlier of 100 makes all others 0.")
@@ -75,5 +84,5 @@ def _lost_by_rank(function: Any) -> str:
         raise NotYet("At full rank nothing is left out.")
     turned = np.array([[0.6, -0.8], [0.8, 0.6]]) @ np.diag([2.0, 1.0])
     if not close(call(function, turned, 1, about="The matrix is turned."), 0.2):
-        raise NotYet("Turning a matrix does not change its singular values: use them, not the entries.")
+        raise NotYet("Turning a matrix does not change its singular values: use them, neither entries nor eigenvalues.")
     return "It is a bound: whatever an adapter of that rank learns, it cannot come closer to the full change."

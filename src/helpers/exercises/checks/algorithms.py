@@ -34,6 +34,8 @@ def _advantages(function: Any) -> str:
         raise NotYet("That is the reward less the mean of *all*. Leave the sample itself out.")
     if not all(close(a, b) for a, b in zip(found, [1, -1 / 3, -1 / 3, -1 / 3], strict=True)):
         raise NotYet("The others of the first sample all have reward 0, so its advantage is 1 - 0.")
+    if not all(close(a, b) for a, b in zip(listed(function, [1.0, 0.0], length=2), [1, -1], strict=True)):
+        raise NotYet("Right for four samples, not for two: each has the other one alone to compare with.")
     if any(not close(value, 0) for value in listed(function, [0.4, 0.4, 0.4], length=3)):
         raise NotYet("Where all rewards are equal, there is nothing to prefer: all advantages are zero.")
     return (
@@ -77,6 +79,6 @@ def _first_step(function: Any) -> str:
     ):
         raise NotYet("The size of a step is a positive number, also for a negative gradient.")
     return (
-        "So at one learning rate, losses of very different scale make steps of the same size under Adam. It is why "
-        "four of the five curves on this page run side by side."
+        "So at one learning rate, losses of very different scale make steps of the same size under Adam. It is a "
+        "likely reason why four of the five curves on this page run side by side."
     )

@@ -20,7 +20,10 @@ def _depth(function: Any) -> str:
     if not close(call(function, 0, 0.05, about="Without any positive z is 0.") + 1, 1):
         raise NotYet("Without any positive, z is still 0, and 0 + exp(0) = 1.")
     if not close(call(function, 64, 0.5), 3.3882):
-        raise NotYet("Right for a rate of 0.05, not for 0.5.")
+        raise NotYet(
+            "Right for a rate of 0.05, not for 0.5. If you added single steps up: at a high rate they are not what "
+            "z + exp(z) = 1 + rate n says."
+        )
     return (
         "A thousand times the positives add about seven to z. That is why few negatives undo many positives: a "
         "logarithm on the way up, a straight line on the way down."
@@ -75,6 +78,9 @@ def _decompose(function: Any) -> str:
         raise NotYet("The second number: *squared* length, of the part that is *not* along the way, over the whole.")
     if not close(found[1], 0.64):
         raise NotYet("16 of 25 of the squared length stand at right angles to the way.")
+    away = listed(function, [-3.0, 4.0], [10.0, 0.0], length=2, about="This step leads away from base.")
+    if not close(away[0], -0.3):
+        raise NotYet("A step away from base has come back by less than nothing: here by -0.3 of the way.")
     turned = listed(function, [-1.0, 1.0], [2.0, 2.0], length=2, about="This step is at right angles to the way.")
     if not (close(turned[0] + 1, 1) and close(turned[1], 1)):
         raise NotYet("A step at right angles to the way has come back by nothing.")

@@ -22,6 +22,8 @@ def _force(function: Any) -> str:
         raise NotYet("The Fisher information multiplies the stiffness.")
     if not close(found, 6.0):
         raise NotYet("Stiffness 4 times Fisher 3 times the displacement of a half.")
+    if not close(call(function, 0.5, 1.0, 4.0, 3.0), -6.0):
+        raise NotYet("On the other side of the anchor the gradient has the other sign.")
     if not close(call(function, 1.0, 1.0, 4.0, 3.0) + 1, 1):
         raise NotYet("At the anchor itself nothing pulls.")
     return "Hooke's law, weight by weight: the further it has gone, the harder it is pulled. The data never do that."
@@ -64,14 +66,15 @@ def _fisher(function: Any) -> str:
 
 @exercise("defences.frontier")
 def _frontier(function: Any) -> str:
-    found = listed(function, [(1.0, 10.0), (2.0, 8.0), (3.0, 20.0), (0.5, 1.0)], length=3)
+    points = [(1.0, 10.0), (2.0, 8.0), (3.0, 20.0), (0.5, 1.0)]
+    found = listed(function, points, length=3, about="Three are not beaten; their positions in the list are asked for.")
     if sorted(found) != [0, 2, 3]:
         raise NotYet("(2, 8) costs more than (1, 10) and brings less: it is beaten, and it alone.")
     if found != [3, 0, 2]:
         raise NotYet("These are the right points. Sort their positions by cost.")
-    found = listed(function, [(1.0, 5.0), (1.0, 7.0), (2.0, 7.0)], length=1)
-    if found != [1]:
-        raise NotYet("Of (1, 5), (1, 7) and (2, 7) only (1, 7) is left: the others cost as much or more for no more.")
+    about = "Only (1, 7) is left: the others cost as much or more, for no more."
+    if listed(function, [(1.0, 5.0), (1.0, 7.0), (2.0, 7.0)], length=1, about=about) != [1]:
+        raise NotYet(f"Of (1, 5), (1, 7) and (2, 7): {about}")
     return (
         "A frontier makes no choice for you. It only takes away what nobody should choose, however it weighs the two."
     )

@@ -46,7 +46,7 @@ def _covered(function: Any) -> str:
         if not math.isclose(call(function, n), right, abs_tol=1e-4):
             raise NotYet(f"Right for three seeds, not for {n}: do the same count with {n} coins.")
     return (
-        "With three seeds the percentile bootstrap gives the range of the three, whatever level is asked for: a "
+        "With three seeds the percentile bootstrap gives the range of the three, at 95 % or any higher level: a "
         "resampling takes the lowest seed three times with probability 1/27, which is more than 2.5 %."
     )
 
@@ -74,20 +74,24 @@ def _page(function: Any) -> str:
 
 @exercise("model_size.lost_at")
 def _lost_at(function: Any) -> str:
-    kl, odds = [0, 0.004, 0.012], [5.0, 4.0, 2.0]
+    kl, odds = [0, 0.004, 0.012], [6.0, 5.0, 2.0]
     found = call(function, kl, odds, 0.008)
-    if close(found, 3):
+    if close(found, 3.5):
         raise NotYet("Those are the log-odds that are left. How much was lost since the start?")
-    if close(found, -2):
+    if close(found, -2.5):
         raise NotYet("The sign is turned: what is lost counts as positive here.")
     if close(found, 1):
         raise NotYet("That is the loss at the measurement before. The level is reached on the way to the next.")
-    if not close(found, 2):
-        raise NotYet("From 0.004 to 0.012, a level of 0.008 is half way; so the log-odds are half way from 4 to 2.")
+    if close(found, 4):
+        raise NotYet("That is the loss at the measurement after. The level is reached on the way there.")
+    if not close(found, 2.5):
+        raise NotYet("From 0.004 to 0.012, a level of 0.008 is half way; so the log-odds are half way from 5 to 2.")
     if close(call(function, [0, 0.02, 0.01, 0.03], [5.0, 3.0, 4.0, 1.0], 0.015), 1.75):
         raise NotYet("The divergence goes up, down and up again. The *first* time is asked for.")
     if not close(call(function, [0, 0.02, 0.01, 0.03], [5.0, 3.0, 4.0, 1.0], 0.015), 1.5):
         raise NotYet("The divergence first passes 0.015 between 0 and 0.02, three quarters of the way.")
+    if not close(call(function, [0, 0.01, 0.005, 0.02], [5.0, 4.0, 4.5, 1.0], 0.01, about="It touches the level."), 1):
+        raise NotYet("The divergence is *at* 0.01 at the second measurement: there the level is reached.")
     never = call(function, kl, odds, 0.5, about="It never moves so far.")
     if never != math.inf:
         raise NotYet("A model that never moves so far has no value there: give back `math.inf`.")

@@ -36,6 +36,8 @@ def _nearest(function: Any) -> str:
         raise NotYet("That step was not kept: choose the nearest of those that were.")
     if found != 3000:
         raise NotYet("2.4 % of 143,000 steps are 3,432; the kept steps around it are 3,000 and 4,000.")
+    if call(function, 3600 / 143000) != 4000:
+        raise NotYet("3,600 lies nearer to 4,000 than to 3,000: the nearest one is asked for, not the one before.")
     if call(function, 0.0) != 0 or call(function, 1.0) != 143000:
         raise NotYet("The first kept step is 0 and the last is 143,000.")
     if call(function, 600 / 143000) != 512:

@@ -29,13 +29,15 @@ def _doublings(function: Any) -> str:
 
 @exercise("pretraining_volume.undone")
 def _undone(function: Any) -> str:
-    found = call(function, 0.5, 0.9, 0.7)
-    if close(found, 0.2):
+    found = call(function, 0.5, 0.9, 0.6)
+    if close(found, 0.25):
+        raise NotYet("That is the part that is *left*. Which part was undone?")
+    if close(found, 0.3):
         raise NotYet("That is what was lost. Compare it with what alignment had added.")
-    if close(found, 0.2 / 0.9):
+    if close(found, 0.3 / 0.9):
         raise NotYet("You compare with the aligned score. But not all of that came from alignment.")
-    if not close(found, 0.5):
-        raise NotYet("From 0.5 alignment added 0.4; negatives took 0.2 of that. What part is it?")
+    if not close(found, 0.75):
+        raise NotYet("From 0.5 alignment added 0.4; negatives took 0.3 of that. What part is it?")
     if not close(call(function, 0.5, 0.9, 0.3), 1.5):
         raise NotYet("A model may fall below base: then more than everything was undone, and the part is above 1.")
     if call(function, 0.5, 0.5, 0.49, about="Alignment added nothing.") != math.inf:
@@ -70,17 +72,24 @@ def _rate(function: Any) -> str:
 
 @exercise("pretraining_volume.matched")
 def _matched(function: Any) -> str:
-    found = call(function, [16.0, 4.0, 1.0], [0.0, 0.4, 0.6], 2.0)
-    if close(found, 0.4 + 0.2 * 2 / 3):
+    found = call(function, [16.0, 4.0, 1.0], [0.0, 0.4, 0.6], 2.8)
+    if close(found, 0.48):
         raise NotYet("That is a straight line in the excess itself. Use its logarithm.")
-    if close(found, 0.4) or close(found, 0.6):
+    if close(found, 0.4):
         raise NotYet("That is the nearest checkpoint's value. The level lies between two of them.")
-    if not close(found, 0.5):
-        raise NotYet("In the logarithm, 2 is half way between 4 and 1: so the value is half way from 0.4 to 0.6.")
-    if not close(call(function, [1.0, 4.0, 16.0], [0.6, 0.4, 0.0], 8.0, about="The excess rises here."), 0.2):
-        raise NotYet("The checkpoints may come in any order. `np.interp` wants them rising.")
+    if close(found, 0.6):
+        raise NotYet("The excess falls in this list, and `np.interp` wants it rising. Sort first, the pairs together.")
+    if not close(found, 0.4 + 0.2 * math.log(4 / 2.8) / math.log(4)):
+        raise NotYet("In the logarithm 2.8 is about a quarter of the way from 4 to 1; so the value is about 0.45.")
+    for excess, values in (([1.0, 4.0, 16.0], [0.6, 0.4, 0.0]), ([4.0, 16.0, 1.0], [0.4, 0.0, 0.6])):
+        if not close(call(function, excess, values, 8.0, about="The excess does not fall here."), 0.2):
+            raise NotYet("The checkpoints may come in any order. `np.interp` wants them rising.")
+    if not close(call(function, [16.0, 4.0], [0.0, 0.4], 4.0, about="The best checkpoint is just that good."), 0.4):
+        raise NotYet("At the end of the range a checkpoint stands: its value is known.")
     if call(function, [16.0, 4.0], [0.0, 0.4], 1.0, about="No checkpoint is that good.") != math.inf:
         raise NotYet("No checkpoint is that good. Beyond the last one nothing is known: give back `math.inf`.")
+    if call(function, [16.0, 4.0], [0.0, 0.4], 20.0, about="No checkpoint is that bad.") != math.inf:
+        raise NotYet("Every checkpoint is better than that. Outside the range nothing is known: give back `math.inf`.")
     return (
         "Models of different sizes reach a loss at different steps. Matching the loss makes the tokens and the state "
         "of the learning rate unequal instead. There is no comparison in which everything else is equal."

@@ -29,6 +29,8 @@ def _needed(function: Any) -> str:
         raise NotYet("A curve that begins at or below the level needs no negatives: 0.")
     if not close(call(function, [0, 8, 16, 24], [0.9, 0.4, 0.8, 0.3], 0.5, about="It crosses twice."), 6.4):
         raise NotYet("The curve goes down, up and down again. The *first* crossing is asked for.")
+    if not close(call(function, [0, 10, 20, 30], [0.9, 0.5, 0.7, 0.3], 0.5, about="It touches the level."), 10):
+        raise NotYet("After 10 the share *is* 0.5, so it has come down to the level there, though it rises again.")
     never = call(function, *down, 0.1, about="It never comes down to 0.1.")
     if never != math.inf:
         raise NotYet("The curve never comes down to 0.1. Then nobody knows how many it takes: give back `math.inf`.")
@@ -92,8 +94,9 @@ def _slopes(answer: Any) -> str:
     right = trend(table, "positives", "log_odds", 64, lost=True)
     if abs(mean - right.mean()) < 0.01 and abs(smallest - right.min()) < 0.01:
         return (
-            "Every doubling of the positives makes the same 64 negatives cost that much more log-odds, in every single "
-            "seed. Deeper alignment falls faster here, and yet the model ends no lower: it had more to lose."
+            "In the mean over the grid, a doubling of the positives makes the same 64 negatives cost that much more "
+            "log-odds, and the slope is above zero in every single seed. Deeper alignment falls faster here, and yet "
+            "the model ends no lower: it had more to lose."
         )
     if abs(mean + right.mean()) < 0.01:
         raise NotYet("The sign is turned: *lost* is the start less what is left.")

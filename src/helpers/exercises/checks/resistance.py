@@ -29,7 +29,8 @@ def _raw_difference(function: Any) -> str:
         raise NotYet("Here the entropies are equal, so the difference is that of the excess: 0.05 less 0.02.")
     return (
         "So a table of raw losses can show either sign with the very same difficulty of learning: it depends on which "
-        "of the two checkpoints speaks with less entropy. Ours grow surer. One that grows wordier would turn it."
+        "of the two checkpoints speaks with less entropy. In two of our "
+        "three behaviours the later one does."
     )
 
 
@@ -52,8 +53,9 @@ def _excess(function: Any) -> str:
     if not close(call(function, p, p), 0):
         raise NotYet("A model that predicts as the author does has no excess.")
     return (
-        "The excess loss is the KL divergence of the model from the author, data first. That is why the third button "
-        "of the figure, exact at each position, tells the same story as the second, with less noise."
+        "The excess loss is the KL divergence of the model from the author, data first. In the figure the second "
+        "button shows its mean over the pass, while the model learns, and the third the divergence after the pass, "
+        "exact at each position. So the two need not agree in sign."
     )
 
 
@@ -73,7 +75,8 @@ def _entropy(function: Any) -> str:
         raise NotYet("What comes after the decision counts with its probability: `share` for good, the rest for bad.")
     return (
         "A decision that is nearly sure costs nearly nothing, so alignment lowers the entropy of the answers, unless "
-        "the good pole itself is the wordier one. The two pull against each other, and for refusals they nearly cancel."
+        "the good pole itself has more of it: for refusals the two nearly cancel. It is lowest at a sure decision, a "
+        "share of 1 if `good` is the smaller of the two, else of 0; but it is not always highest at an even one."
     )
 
 

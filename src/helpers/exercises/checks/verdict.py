@@ -42,7 +42,7 @@ def _lower_end(function: Any) -> str:
     low = call(function, values, np.random.default_rng(1))
     picks = np.random.default_rng(2).choice(values, size=(8000, len(values)))
     means = picks.mean(axis=1)
-    right, high, loose = np.percentile(means, [2.5, 97.5, 5])
+    right, high, loose, hardly = np.percentile(means, [2.5, 97.5, 5, 0.025])
     if abs(low - values.mean()) < 0.005:
         raise NotYet("That is the mean itself. Were your values drawn *with* replacement, and the 2.5 % point taken?")
     if abs(low - np.percentile(picks, 2.5)) < 0.01:
@@ -51,8 +51,21 @@ def _lower_end(function: Any) -> str:
         raise NotYet("That is the upper end of the interval.")
     if abs(low - loose) < 0.008:
         raise NotYet("That is the lower end of the 90 % interval. Of 95 %, 2.5 % are left out on each side.")
+    if abs(low - hardly) < 0.05:
+        raise NotYet("That is near the lowest mean of all. `np.percentile` counts in per cent: 2.5, and not 0.025.")
     if abs(low - right) > 0.02:
         raise NotYet(f"For ten values from 0 to 0.9 it should be near {right:.2f}; yours is not.")
+    few = call(function, np.array([0.0, 1.0, 1.0, 1.0]), np.random.default_rng(1), about="Four values only.")
+    if not close(few, 0.25):
+        raise NotYet("Right for ten values, not for four: draw as many values as there are, in each resampling.")
+    skewed = np.array([0.02, 0.05, 0.11, 0.16, 0.31, 1.03, 1.27, 2.09, 4.2, 12.13])
+    low, again = (call(function, skewed, np.random.default_rng(1), about="One value is large.") for _ in range(2))
+    if low < 0:
+        raise NotYet(
+            "None of these values is below zero, so no mean of them is. Take the percentile, not mean and spread."
+        )
+    if low != again:
+        raise NotYet("The same generator twice, and two results: draw with `rng`, and with nothing else.")
     return (
         "Ten numbers stand for the world from which they came: that is the whole trick, and the whole weakness. With "
         "ten seeds the interval is a little too narrow, as this page measures."
@@ -94,11 +107,11 @@ def _by_chance(answer: Any) -> str:
         raise NotYet(
             "That is the probability that all point to the same side, whichever it is. Here the side was named."
         )
-    if not close(pairs, 27):
+    if abs(pairs - 27) > 0.2:
         raise NotYet("Twenty-seven fair coins that all fall to the named side: one half for each of them.")
     if close(rows, 3):
         raise NotYet("Three is the number of pairs in a row. How many rows are there?")
-    if not close(rows, 9):
+    if abs(rows - 9) > 0.2:
         raise NotYet("If the three pairs of a row always agree, there are as many coins as rows: 27 pairs by 3.")
     return (
         "From one in 134 million to one in 512: still not chance. So the paper's table shows *something* firm. What it "
