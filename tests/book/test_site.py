@@ -35,6 +35,14 @@ CUT = """(d) => {
   return [...d.querySelectorAll("text")].filter((e) => outside(e.getBoundingClientRect())).map((e) => e.textContent);
 }"""
 
+# Printed tables in which a line is broken.
+BROKEN = """() => [...document.querySelectorAll(".cell_output .aligned pre")].filter((table) => {
+  const range = document.createRange();
+  range.selectNodeContents(table);
+  const tops = new Set([...range.getClientRects()].map((line) => Math.round(line.top)));
+  return tops.size > table.textContent.trimEnd().split("\\n").length;
+}).map((table) => table.textContent)"""
+
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(visit, name):
@@ -74,6 +82,7 @@ def test_narrow_page_does_not_scroll_sideways(visit, name):
         opened.page.set_viewport_size({"width": width, "height": 900})
         opened.page.wait_for_timeout(200)  # figures follow
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.page.evaluate(BROKEN) == []
         for figure in opened.page.locator(".plotly-graph-div").all():
             box = figure.locator(".main-svg").first.bounding_box()
             assert box["x"] >= 0
