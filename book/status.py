@@ -18,32 +18,22 @@ from sphinx import addnodes
 from helpers import exercises
 
 PAGE = "chapters/back/status"
-COLUMNS = (
-    "chapter",
-    "executed",
-    "seconds",
-    "with",
-    "outputs compared",
-    "exercises",
-    "quiz questions",
-    "on real models",
-)
 
 
-def row(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[str]:
-    """A chapter's row of the table; a dash where the notebook holds nothing."""
+def row(chapter: Chapter, notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """A chapter's row of the table, by column; a dash where the notebook holds nothing."""
     run = notebook.metadata.get("springback", {})
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     quiz = exercises.read_quizzes(exercises.QUIZZES).get(chapter.page.rpartition("/")[2].removesuffix(".ipynb"))
-    return [
-        f"[{chapter.name}](/{chapter.page})",
-        run.get("executed", "–"),
-        str(run.get("seconds", "–")),
-        str(sum("nbval-check-output" in cell.metadata.get("tags", []) for cell in code)),
-        str(sum(edition.is_check(cell.source) for cell in code)),
-        str(len(quiz.questions) if quiz else 0),
-        "not run yet",
-    ]
+    return {
+        "chapter": f"[{chapter.name}](/{chapter.page})",
+        "executed": run.get("executed", "–"),
+        "seconds": str(run.get("seconds", "–")),
+        "outputs compared": str(sum("nbval-check-output" in cell.metadata.get("tags", []) for cell in code)),
+        "exercises": str(sum(edition.is_check(cell.source) for cell in code)),
+        "quiz questions": str(len(quiz.questions) if quiz else 0),
+        "on real models": "not run yet",
+    }
 
 
 def versions(notebook: nbformat.NotebookNode) -> str:
@@ -56,10 +46,14 @@ def versions(notebook: nbformat.NotebookNode) -> str:
 class Status(OfChapters):
     def show(self, found: dict[str, Chapter]) -> list[nodes.Node]:
         notebooks = {file: sources.read(sources.ROOT / chapter.page) for file, chapter in found.items()}
-        lines = [COLUMNS, ["---"] * len(COLUMNS), *(row(found[file], notebook) for file, notebook in notebooks.items())]
+        rows = [row(found[file], notebook) for file, notebook in notebooks.items()]
+        lines = [list(rows[0]), ["---"] * len(rows[0]), *(each.values() for each in rows)]
         used = Counter(map(versions, notebooks.values()))
         made = "; ".join(f"{count} notebooks with {which}" for which, count in used.items())
-        return self.parse_text_to_nodes("\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), "", f"{made}."]))
+        text = "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), "", f"{made}."])
+        table, *rest = self.parse_text_to_nodes(text)
+        table["classes"].append("compact")
+        return [table, *rest]
 
 
 def add_line(app, doctree):
