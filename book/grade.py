@@ -21,7 +21,7 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
-from needed import CHECKED, needed
+from needed_cells import CHECKED, needed
 from sandbox import CALL_SECONDS, GRACE, Sandbox, Stopped, keep_unseen, try_out
 
 from helpers.exercises import CHECKS, NOT_YET, RIGHT, UNANSWERED, Result, check

@@ -21,7 +21,7 @@ from helpers.exercises import RIGHT
 
 ROOT = Path(__file__).resolve().parents[1]
 HELD = ("src", "data", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "LICENSE-TEXT", "book/wheel.py")
-GRADER = ("grade", "sandbox", "run_submission", "needed", "gradescope")
+GRADER = ("grade", "sandbox", "run_submission", "needed_cells", "gradescope")
 SETUP = """\
 #!/usr/bin/env bash
 # Once, when the archive is uploaded: a Python that the book can use, and what the helpers need.

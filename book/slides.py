@@ -25,8 +25,8 @@ from pathlib import Path
 import build
 import nbformat
 import sources
-from blocks import MARKDOWN, ROOM, Block, block, blocks, filled, outputs, prose, sentences
 from edition import student
+from slide_blocks import MARKDOWN, ROOM, Block, block, blocks, filled, outputs, prose, sentences
 from sources import BookError
 
 from helpers import exercises

@@ -26,16 +26,15 @@ MENDS = (
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # a role that ARIA has given up
 )
 
-# A printed table: columns held apart by blanks in two lines or more.
-ALIGNED = re.compile(r"\S {2,}\S.*\n(?:.*\n)*?.*\S {2,}\S")
+# Columns are held apart by blanks; text with two such lines is a printed table.
+COLUMNS = re.compile(r"^.*\S {2,}\S", re.MULTILINE)
 
 
 def keep_columns(app, doctree):
     """Printed text wraps on a narrow page: in a printed table, numbers would leave their columns."""
-    for output in doctree.findall(lambda node: isinstance(node, nodes.container) and "cell_output" in node["classes"]):
-        for text in output.findall(nodes.literal_block):
-            if ALIGNED.search(text.astext()):
-                text["classes"].append("aligned")
+    for text in doctree.findall(nodes.literal_block):
+        if "output" in text["classes"] and len(COLUMNS.findall(text.astext())) > 1:
+            text["classes"].append("aligned")
 
 
 def load_plotly(app, pagename, templatename, context, doctree):

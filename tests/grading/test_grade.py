@@ -7,7 +7,7 @@ import os
 
 import grade
 import nbformat
-import needed
+import needed_cells
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,7 +78,7 @@ def test_quick_keeps_what_the_checks_depend_on_and_all_imports():
         CHECK,
         "after()",
     ]
-    kept = [source for _, source in needed.needed(list(enumerate(cells)))]
+    kept = [source for _, source in needed_cells.needed(list(enumerate(cells)))]
     assert kept == ["import math", *cells[1:6], "", "", *cells[8:10], ""]
 
 
