@@ -499,6 +499,8 @@ def _step(label: Any, traces: list[dict], layout: dict) -> dict:
 def _buttons(steps: list[dict]) -> dict:
     """A row of buttons above the figure."""
     place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 12}}
+    if len(steps) > 3:  # a telephone has room for the row, if it begins at the figure's edge and is small
+        place |= {"x": -0.18, "font": {"size": 9}}
     return {"type": "buttons", "direction": "right", "buttons": steps, "showactive": True, **place}
 
 
