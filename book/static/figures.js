@@ -109,8 +109,11 @@ function makeReachable(place, alt) {
 
 for (const [call, drawn] of window.waitingFigures.splice(0)) {
   const [name, data, layout, config] = call;
-  // A finger that crosses a figure scrolls the page; it does not zoom.
-  if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
+  // A finger that crosses a figure scrolls the page; it does not zoom. So no tools for it cover the buttons.
+  if (matchMedia("(pointer: coarse)").matches) {
+    layout.dragmode = false;
+    config.displayModeBar = false;
+  }
   const place = document.getElementById(name);
   const figure = place.closest("figure");
   const alt = figure?.getAttribute("aria-label");
